@@ -20,6 +20,6 @@ export const ERROR_CODES = {
   ENGINE_UNAVAILABLE: { title: 'The engine is not available' },
   VM_STATE: { title: 'The machine is in the wrong state for this' },
   GUEST_CRASHED: { title: 'The guest stopped abnormally' },
-} as const satisfies Record<string, { title: string }>;
+} as const;
 
 export type ErrorCode = keyof typeof ERROR_CODES;

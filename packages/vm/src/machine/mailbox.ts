@@ -8,6 +8,7 @@
  *   word 17     requests: Request bits
  *   word 18     acknowledged generation of STOP requests (vCPU writes)
  *   word 19     number of code pages in the invalidation ring, words 32.. the ring (guest page numbers)
+ *   word 20     spin lock of the ring (held for a few instructions only)
  */
 export const MAILBOX_BYTES: number = 0x1000;
 const ATTENTION = 0;
@@ -15,6 +16,7 @@ const PIR = 1;
 const LEVEL = 9;
 const REQUESTS = 17;
 const INVALIDATE_COUNT = 19;
+const RING_LOCK = 20;
 const INVALIDATE_RING = 32;
 const INVALIDATE_MAX = MAILBOX_BYTES / 4 - INVALIDATE_RING;
 
@@ -58,9 +60,15 @@ export class VcpuMailbox {
 
   /** Tells the vCPU that a device wrote to guest page `pageNumber`, which holds decoded code. */
   invalidateCode(pageNumber: number): void {
-    const slot = Atomics.add(this.words, INVALIDATE_COUNT, 1);
-    if (slot < INVALIDATE_MAX) Atomics.store(this.words, INVALIDATE_RING + slot, pageNumber);
-    else Atomics.or(this.words, REQUESTS, Request.FLUSH_CODE);
+    this.#lockRing();
+    const slot = Atomics.load(this.words, INVALIDATE_COUNT);
+    if (slot < INVALIDATE_MAX) {
+      Atomics.store(this.words, INVALIDATE_RING + slot, pageNumber);
+      Atomics.store(this.words, INVALIDATE_COUNT, slot + 1);
+    } else {
+      Atomics.or(this.words, REQUESTS, Request.FLUSH_CODE);
+    }
+    Atomics.store(this.words, RING_LOCK, 0);
     this.kick();
   }
 
@@ -91,10 +99,17 @@ export class VcpuMailbox {
 
   /** Takes the guest page numbers whose code a device overwrote. */
   takeInvalidations(): number[] {
-    const count = Math.min(Atomics.exchange(this.words, INVALIDATE_COUNT, 0), INVALIDATE_MAX);
     const pages: number[] = [];
+    if (Atomics.load(this.words, INVALIDATE_COUNT) === 0) return pages;
+    this.#lockRing();
+    const count = Atomics.exchange(this.words, INVALIDATE_COUNT, 0);
     for (let i = 0; i < count; i++) pages.push(Atomics.load(this.words, INVALIDATE_RING + i));
+    Atomics.store(this.words, RING_LOCK, 0);
     return pages;
+  }
+
+  #lockRing(): void {
+    while (Atomics.compareExchange(this.words, RING_LOCK, 0, 1) !== 0);
   }
 
   /** Sleeps until a kick, at most `timeoutMs` (Infinity allowed). */
