@@ -19,6 +19,7 @@ export const ERROR_CODES = {
   IMAGE_UNKNOWN: { title: 'No such image' },
   ENGINE_UNAVAILABLE: { title: 'The engine is not available' },
   VM_STATE: { title: 'The machine is in the wrong state for this' },
+  STATE_INVALID: { title: 'A saved state is damaged' },
   GUEST_CRASHED: { title: 'The guest stopped abnormally' },
 } as const;
 
