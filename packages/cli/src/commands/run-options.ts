@@ -1,0 +1,84 @@
+/** The options of `viv run`, checked. */
+import { VmError } from '@vivarium/vm';
+import { parseSize } from '../size.ts';
+
+export type EngineWish = 'auto' | 'soft' | 'kvm';
+
+export interface RunOptions {
+  readonly image: 'busybox';
+  /** Empty: the image's own command, a shell. */
+  readonly command: readonly string[];
+  readonly interactive: boolean;
+  readonly tty: boolean;
+  readonly memoryBytes: number;
+  readonly engine: EngineWish;
+  readonly kernel: string | undefined;
+  readonly initrd: string | undefined;
+  readonly append: string | undefined;
+  readonly disk: string | undefined;
+  readonly mirror: string | undefined;
+  readonly gdbPort: number | undefined;
+  readonly console: boolean;
+}
+
+const IMAGES: readonly string[] = ['busybox'];
+
+/** @param raw what the parser of the command line found */
+export function parseRunOptions(
+  image: string,
+  command: readonly string[],
+  raw: Readonly<Record<string, unknown>>,
+): RunOptions {
+  if (!IMAGES.includes(image)) {
+    throw new VmError('IMAGE_UNKNOWN', {
+      message: `there is no image '${image}'`,
+      remedy: `This version knows: ${IMAGES.join(', ')}. For example: viv run --rm busybox -- uname -a`,
+    });
+  }
+  const cpus = wholeNumber(text(raw, 'cpus') ?? '1', '--cpus', 1, 255);
+  if (cpus > 1) {
+    throw new VmError('CPUS_UNSUPPORTED', {
+      message: `${cpus} CPUs were asked for, and machines have one CPU until several work`,
+      remedy: 'Leave --cpus out',
+    });
+  }
+  const gdb = text(raw, 'gdb');
+  const tty = raw['tty'] === true;
+  return {
+    image: 'busybox',
+    command: command[0] === '--' ? command.slice(1) : command,
+    interactive: raw['interactive'] === true || tty,
+    tty,
+    memoryBytes: parseSize(text(raw, 'memory') ?? '256m', '-m'),
+    engine: engineWish(text(raw, 'engine') ?? 'auto'),
+    kernel: text(raw, 'kernel'),
+    initrd: text(raw, 'initrd'),
+    append: text(raw, 'append'),
+    disk: text(raw, 'disk'),
+    mirror: text(raw, 'mirror'),
+    gdbPort: gdb === undefined ? undefined : wholeNumber(gdb, '--gdb', 1, 65535),
+    console: raw['console'] === true,
+  };
+}
+
+function text(raw: Readonly<Record<string, unknown>>, name: string): string | undefined {
+  const value = raw[name];
+  return typeof value === 'string' ? value : undefined;
+}
+
+function engineWish(name: string): EngineWish {
+  if (name === 'auto' || name === 'soft' || name === 'kvm') return name;
+  throw new VmError('USAGE', {
+    message: `there is no engine '${name}'`,
+    remedy: 'Use --engine auto, soft or kvm',
+  });
+}
+
+function wholeNumber(value: string, option: string, least: number, most: number): number {
+  const number = Number(value);
+  if (/^\d+$/.test(value) && number >= least && number <= most) return number;
+  throw new VmError('USAGE', {
+    message: `'${value}' is no whole number from ${least} to ${most} (option ${option})`,
+    remedy: `For example: ${option} ${least === 1 && most < 1000 ? 1 : 1234}`,
+  });
+}

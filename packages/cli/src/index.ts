@@ -1,0 +1,2 @@
+/** `import … from 'vivarium'`: the library. */
+export * from '@vivarium/vm';

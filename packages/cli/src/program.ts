@@ -1,0 +1,75 @@
+/** The command line as a table of commands and options. */
+import { Command } from 'commander';
+import { runDebug } from './commands/debug.ts';
+import { runDoctor } from './commands/doctor.ts';
+import { runImage } from './commands/run.ts';
+import { startDemo } from './commands/start-demo.ts';
+import { printVersion } from './commands/version.ts';
+import { ESCAPE_HELP } from './escape.ts';
+
+/** @param exit takes the exit code of the command that ran */
+export function createProgram(exit: (code: number) => void): Command {
+  const program = new Command('viv')
+    .description('x86-64 virtual machines in TypeScript and WebAssembly')
+    .exitOverride()
+    // The error screen is ours (errors.ts).
+    .configureOutput({ writeErr: () => {} })
+    .enablePositionalOptions()
+    .showSuggestionAfterError(true);
+
+  program
+    .command('run')
+    .description("create and start a machine; exits with the guest command's code")
+    .argument('<image>', 'what to run: busybox')
+    .argument('[command...]', 'the command in the guest and its arguments (default: a shell)')
+    .option('--rm', 'remove the machine when it ends (always so, for now)')
+    .option('-i, --interactive', 'connect standard input')
+    .option('-t, --tty', `give the command a terminal; ${ESCAPE_HELP}`)
+    .option('-m, --memory <size>', 'guest memory', '256m')
+    .option('--cpus <number>', 'number of CPUs', '1')
+    .option('--engine <engine>', 'auto, soft or kvm', 'auto')
+    .option('--kernel <file>', "a Linux kernel (vmlinux, bzImage) instead of Debian's")
+    .option('--initrd <file>', 'an initramfs instead of the built one')
+    .option('--append <string>', 'added to the kernel command line')
+    .option('--disk <file>', 'a raw disk image as /dev/vda')
+    .option('--mirror <url>', "where Debian's packages come from")
+    .option('--gdb <port>', 'wait for a gdb on this port of the loopback interface')
+    .option('--console', "show the kernel's messages on standard error")
+    .passThroughOptions()
+    .allowExcessArguments(true)
+    .exitOverride()
+    .action(async (image: string, command: string[], options: Record<string, unknown>) => {
+      exit(await runImage(image, command, options));
+    });
+
+  program
+    .command('doctor')
+    .description('which engine runs here, why, and what is missing')
+    .option('--json', 'as one JSON object')
+    .action(async (options: { json?: boolean }) => {
+      exit(await runDoctor(options.json === true));
+    });
+
+  program
+    .command('version')
+    .description('the version of viv')
+    .option('--json', 'as one JSON object')
+    .action((options: { json?: boolean }) => printVersion(options.json === true));
+
+  program
+    .command('debug')
+    .description('tools for those who work on viv: explain')
+    .argument('[tool]')
+    .argument('[arguments...]')
+    .passThroughOptions()
+    .allowUnknownOption(true)
+    .action(async (tool: string | undefined, args: string[]) => {
+      exit(await runDebug(tool, args));
+    });
+
+  program.command('start-demo', { hidden: true }).action(async () => {
+    exit(await startDemo());
+  });
+
+  return program;
+}
