@@ -17,7 +17,7 @@ const FORBIDDEN: readonly { readonly what: string; readonly pattern: RegExp; rea
   {
     what: 'where a package was downloaded from',
     pattern: new RegExp(
-      `"resolved": "http|^\\s*@?[\\w:-]*regis${'try'}\\s*=|https?://[^\\s/"']*(regis${'try'}|mirror|proxy|artifactory|nexus)[^\\s/"']*`,
+      `"resolv${'ed'}": "http|^\\s*@?[\\w:-]*regis${'try'}\\s*=|htt${'ps'}?://[^\\s/"']*(regis${'try'}|mirror|proxy|artifactory|nexus)[^\\s/"']*`,
       'i',
     ),
     // A user's documentation may name the idea; code and configuration may not name an address.
