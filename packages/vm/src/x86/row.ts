@@ -1,0 +1,184 @@
+/**
+ * One row per instruction form, written in the notation of the opcode map (SDM volume 2, appendix A.2):
+ *
+ *   row('ADD Ev:rw,Gv | 01 /r | lock w=oszapc', add)
+ *
+ * Operands: letter + size. E/G/Z/R general (r/m, reg, opcode low bits, r/m register only), M memory, I J immediate
+ * and relative (`Ibs` = byte sign-extended), O offset, A far pointer, S C D segment/control/debug register,
+ * V W U xmm (reg, r/m, r/m register only), P Q N mm, `STi`, and fixed ones (AL CL DX rAX 1 …).
+ * Sizes: b w d q, v (2/4/8 by operand size), z (immediate 2/4), y (4/8), x (16), ss sd, t (10), p s and none.
+ * `:w`, `:rw` = access; read otherwise.
+ *
+ * Encoding: mandatory prefix (NP 66 F3 F2), opcode bytes, `+r`, then ModR/M: /r or /0–/7, suffixed m (memory only)
+ * or r (register only), or `=D0` for a whole ModR/M byte.
+ * Attributes: o64 i64 (only / not in 64-bit mode), d64 f64 (operand size 64 by default / always), w0 w1 (REX.W),
+ * size=v (no sized operand, but the operand size matters), lock, end (ends a block), cpl0, sti (interrupt shadow),
+ * unaligned, feature=NAME, and flags: r= w= u= of the letters o s z a p c d i t.
+ */
+import type { Ops } from './ops.ts';
+
+export type Semantics = (o: Ops) => void;
+export type Access = 'r' | 'w' | 'rw';
+
+export interface OperandSpec {
+  /** Kind letter (E G Z R M I J O A S C D V W U P Q N), `ST`, or `fixed`. */
+  readonly kind: string;
+  /** Size letters as written, or the register name of a fixed operand. */
+  readonly size: string;
+  readonly access: Access;
+}
+
+export interface Encoding {
+  readonly map: '' | '0F' | '0F38' | '0F3A';
+  /** Mandatory prefix; '' = any (66 selects the operand size, F2/F3 are REP or ignored). */
+  readonly prefix: '' | 'NP' | '66' | 'F3' | 'F2';
+  readonly opcode: number;
+  readonly plusR: boolean;
+  readonly modrm: 'none' | 'reg' | 'ext' | 'exact';
+  readonly ext: number;
+  readonly mod: 'any' | 'memory' | 'register';
+}
+
+export interface Row {
+  /** Position in the instruction table; given when the table is assembled (x86/isa/index.ts). */
+  index: number;
+  readonly text: string;
+  readonly mnemonic: string;
+  readonly operands: readonly OperandSpec[];
+  readonly encoding: Encoding;
+  readonly attributes: ReadonlySet<string>;
+  readonly feature: string;
+  readonly flags: { readonly read: string; readonly written: string; readonly undefined: string };
+  readonly semantics: Semantics;
+}
+
+const OPERAND =
+  /^(?:([EGZRMIJOASCDVWUPQN])(bs|b|w|dq|d|q|v|z|y|x|ss|sd|t|p|s|)|(STi?\d?)|(AL|AH|CL|AX|DX|EAX|rAX|rCX|rDX|CS|DS|ES|SS|FS|GS|1|3|XMM0))$/;
+
+/** Parses one row; a mistake in the text throws when the table is loaded. */
+export function row(text: string, semantics: Semantics): Row {
+  const parts = text.split('|').map((part) => part.trim());
+  const [form = '', encoding = '', attributeText = ''] = parts;
+  const space = form.indexOf(' ');
+  const mnemonic = space < 0 ? form : form.slice(0, space);
+  const operandText = space < 0 ? [] : form.slice(space + 1).split(',');
+  const attributes = new Set(attributeText === '' ? [] : attributeText.split(/\s+/));
+  const value = (key: string): string => {
+    for (const a of attributes) if (a.startsWith(`${key}=`)) return a.slice(key.length + 1);
+    return '';
+  };
+  return {
+    index: -1,
+    text,
+    mnemonic,
+    operands: operandText.map((operand) => parseOperand(operand.trim(), text)),
+    encoding: parseEncoding(encoding, text),
+    attributes,
+    feature: value('feature'),
+    flags: { read: value('r'), written: value('w'), undefined: value('u') },
+    semantics,
+  };
+}
+
+function parseOperand(text: string, where: string): OperandSpec {
+  const [name = '', access = 'r'] = text.split(':');
+  const match = OPERAND.exec(name);
+  if (match === null || !/^(r|w|rw)$/.test(access))
+    throw new Error(`bad operand "${text}" in row "${where}"`);
+  if (match[1] !== undefined) return { kind: match[1], size: match[2] ?? '', access: access as Access };
+  if (match[3] !== undefined) return { kind: 'ST', size: match[3], access: access as Access };
+  return { kind: 'fixed', size: match[4] ?? '', access: access as Access };
+}
+
+function parseEncoding(text: string, where: string): Encoding {
+  let prefix: Encoding['prefix'] = '';
+  const bytes: string[] = [];
+  let plusR = false;
+  let modrm: Encoding['modrm'] = 'none';
+  let ext = 0;
+  let mod: Encoding['mod'] = 'any';
+  const tokens = text.split(/\s+/);
+  tokens.forEach((token, i) => {
+    if (i === 0 && /^(NP|F3|F2|66)$/.test(token) && tokens.length > 1 && tokens[1] === '0F')
+      prefix = token as Encoding['prefix'];
+    else if (token === '+r') plusR = true;
+    else if (/^\/[r0-7][mr]?$/.test(token)) {
+      modrm = token[1] === 'r' ? 'reg' : 'ext';
+      ext = modrm === 'ext' ? Number(token[1]) : 0;
+      mod = token[2] === 'm' ? 'memory' : token[2] === 'r' ? 'register' : 'any';
+    } else if (/^=[0-9A-F]{2}$/.test(token)) {
+      modrm = 'exact';
+      ext = Number.parseInt(token.slice(1), 16);
+      mod = 'register';
+    } else if (/^[0-9A-F]{2}$/.test(token)) bytes.push(token);
+    else throw new Error(`bad encoding "${text}" in row "${where}"`);
+  });
+  const opcode = Number.parseInt(bytes.pop() ?? '', 16);
+  const map = bytes.join('');
+  if (Number.isNaN(opcode) || !['', '0F', '0F38', '0F3A'].includes(map))
+    throw new Error(`bad opcode in row "${where}"`);
+  return { map: map as Encoding['map'], prefix, opcode, plusR, modrm, ext, mod };
+}
+
+/** Operand sizes (bytes) a row comes in: its forms. 0 = the operand size does not matter. */
+export function rowSizes(r: Row): readonly number[] {
+  const letters = r.operands.map((o) => (o.kind === 'fixed' ? (o.size.startsWith('r') ? 'v' : '') : o.size));
+  const sized =
+    r.attributes.has('size=v') ||
+    letters.includes('v') ||
+    letters.includes('z') ||
+    r.attributes.has('size=z');
+  if (r.attributes.has('f64'))
+    return r.attributes.has('i64') ? [2, 4] : r.attributes.has('o64') ? [8] : [2, 4, 8];
+  if (sized) return [2, 4, 8];
+  if (letters.includes('y') || r.attributes.has('size=y')) return [4, 8];
+  return [0];
+}
+
+/** Bytes of an operand under operand size `opsize`; 0 = no data of its own (LEA's memory operand, far pointers). */
+export function operandBytes(spec: OperandSpec, opsize: number): number {
+  switch (spec.kind === 'fixed' ? fixedSize(spec.size) : spec.kind === 'ST' ? 't' : spec.size) {
+    case 'b':
+    case 'bs':
+      return 1;
+    case 'w':
+      return 2;
+    case 'd':
+    case 'ss':
+      return 4;
+    case 'q':
+    case 'sd':
+      return 8;
+    case 'v':
+    case 'y':
+      return opsize;
+    case 'z':
+      return opsize === 2 ? 2 : 4;
+    case 'x':
+    case 'dq':
+      return 16;
+    case 't':
+      return 10;
+    default:
+      return spec.kind === 'S' ? 2 : spec.kind === 'C' || spec.kind === 'D' ? 8 : 0;
+  }
+}
+
+function fixedSize(name: string): string {
+  if (/^(AL|AH|CL|1|3)$/.test(name)) return 'b';
+  if (/^(AX|DX|[CDESFG]S)$/.test(name)) return 'w';
+  if (name === 'EAX') return 'd';
+  return name === 'XMM0' ? 'x' : 'v';
+}
+
+/** True when the form has a memory variant besides (or instead of) a register one. */
+export function memoryVariants(r: Row): readonly boolean[] {
+  if (r.encoding.modrm === 'none' || r.encoding.modrm === 'exact')
+    return [r.operands.some((o) => o.kind === 'O')];
+  if (r.encoding.mod === 'memory') return [true];
+  if (r.encoding.mod === 'register') return [false];
+  const kinds = new Set(r.operands.map((o) => o.kind));
+  if (kinds.has('M')) return [true];
+  if (kinds.has('R') || kinds.has('U') || kinds.has('N') || kinds.has('C') || kinds.has('D')) return [false];
+  return [false, true];
+}

@@ -1,0 +1,191 @@
+/**
+ * The architectural state of one vCPU in linear memory. Offsets are in bytes from the start of the vCPU's
+ * area (`VCPU_BASE + index * VCPU_STRIDE`); everything an instruction record names fits in 16 bits.
+ *
+ *   0x0000     mailbox (machine/mailbox.ts)
+ *   0x1000     registers, segments, control registers, run control, XMM, x87   (the names below)
+ *   0x2000     local APIC page
+ *   0x4000     instruction TLB: 1024 × {i64 tag, u32 host page, u32 0}
+ *   0x10000    jump cache: 4096 × {i64 tag, u32 record, u32 0}
+ *   0x20000    block table: 32768 × {u32 host address, u32 mode, u32 record, u32 0}
+ *   0xa0000    TLB journal: entries filled since the last flush
+ *   0x100000   TLBs: user, kernel, kernel with AC, never filled: each 4096 × 32 B
+ *   0x200000   decoded records up to the end of the area
+ */
+export const GPR: number = 0x1000;
+/** Always zero: the "no register" of an effective address. */
+export const ZERO: number = 0x1080;
+/** Scratch effective address, set by the EA micro-operation of a record before its instruction. */
+export const EA_SCRATCH: number = 0x1088;
+/** RIP of the first instruction of the block that runs now. RIP of a record = BLOCK_RIP + its offset. */
+export const BLOCK_RIP: number = 0x1090;
+/** RIP at block boundaries and whenever TypeScript runs outside `system()` calls. */
+export const RIP: number = 0x1098;
+/** Lazy flags (x86/flags.ts): result sign-extended to 64 bits, and carries. */
+export const FLAG_RESULT: number = 0x10a0;
+export const FLAG_CARRIES: number = 0x10a8;
+/** RFLAGS without CF PF AF ZF SF OF and without the always-one bit 1 (those come from the lazy flags). i64 */
+export const RFLAGS_SYSTEM: number = 0x10b0;
+/** Current privilege level, i32. */
+export const CPL: number = 0x10b8;
+/** Code mode: 0 = 16-bit, 1 = 32-bit, 2 = 64-bit; i32. */
+export const CODE_MODE: number = 0x10bc;
+
+/** Segment registers: 8 × 32 B {i64 base, u32 limit, u32 attributes, u32 selector}; order as in ModR/M, then LDTR, TR. */
+export const SEGMENTS: number = 0x1100;
+export const SEGMENT_STRIDE: number = 32;
+export const SEG = { ES: 0, CS: 1, SS: 2, DS: 3, FS: 4, GS: 5, LDTR: 6, TR: 7 } as const;
+export const SEG_BASE: number = 0;
+export const SEG_LIMIT: number = 8;
+/** As bits 8–23 of a descriptor's high dword: type 0–3, S 4, DPL 5–6, P 7, AVL 12, L 13, D/B 14, G 15. */
+export const SEG_ATTRIBUTES: number = 12;
+export const SEG_SELECTOR: number = 16;
+export const GDTR: number = 0x1200; // {i64 base, u32 limit}
+export const IDTR: number = 0x1210;
+
+/** Control and debug registers, i64 each. CR8 lives in the local APIC's TPR. */
+export const CR0: number = 0x1220;
+export const CR2: number = 0x1228;
+export const CR3: number = 0x1230;
+export const CR4: number = 0x1238;
+export const EFER: number = 0x1240;
+export const XCR0: number = 0x1248;
+export const DR: number = 0x1250; // 8 × i64
+
+/** MSRs the fast paths need, i64 each. */
+export const MSR_STAR: number = 0x1290;
+export const MSR_LSTAR: number = 0x1298;
+export const MSR_CSTAR: number = 0x12a0;
+export const MSR_SFMASK: number = 0x12a8;
+export const MSR_KERNEL_GS_BASE: number = 0x12b0;
+export const MSR_SYSENTER_CS: number = 0x12b8;
+export const MSR_SYSENTER_ESP: number = 0x12c0;
+export const MSR_SYSENTER_EIP: number = 0x12c8;
+export const MSR_TSC_AUX: number = 0x12d0;
+/** Added to the TSC that the clock port gives, i64. */
+export const TSC_OFFSET: number = 0x12d8;
+
+/** Run control, i32 each. */
+export const BUDGET: number = 0x1400; // instructions until the run loop must leave
+export const TLB_TABLE: number = 0x1404; // host address of the TLB of the current access mode
+export const RECORD: number = 0x1408; // record at which the run loop left, or 0 at a block boundary
+export const EXIT_REASON: number = 0x140c; // x86/exit.ts
+/** 1 = leave at the next block boundary once interrupts are enabled. */
+export const INTERRUPT_WINDOW: number = 0x1410;
+/** 1 = interrupts (2 = also debug exceptions) are held off for the next instruction: STI, MOV SS. */
+export const INTERRUPT_SHADOW: number = 0x1414;
+/** A guest fault found by the instruction at RECORD: vector | 0x100 when an error code counts; 0 = none. */
+export const FAULT: number = 0x1418;
+export const FAULT_CODE: number = 0x141c;
+export const FAULT_ADDRESS: number = 0x1420; // i64, CR2 of a page fault
+/** Key XORed into jump-cache tags: (code mode, user, step, generation) << 48, i64. */
+export const JUMP_KEY: number = 0x1428;
+/** The decode mode of blocks: code mode | single step << 2 | non-flat segments << 3. */
+export const BLOCK_MODE: number = 0x1430;
+/** Non-zero while an MMIO or watchpoint access needs the slow path (data breakpoints armed). */
+export const DATA_BREAKPOINTS: number = 0x1434;
+/** Debug conditions met by the instruction in progress (DR6 bits), delivered after it. */
+export const DEBUG_PENDING: number = 0x1438;
+export const JOURNAL_COUNT: number = 0x143c;
+export const RAM_LOW_SIZE: number = 0x1440; // i64
+export const RAM_HIGH_SIZE: number = 0x1448; // i64
+export const RAM_OFFSET: number = 0x1450; // i32: host address of guest-physical 0
+export const PAGE_FLAGS: number = 0x1454; // i32: host address of the page flags
+export const PHYSICAL_MASK: number = 0x1458; // i64: reserved physical address bits are outside
+/** Result of the page walk: guest-physical address, i64. */
+export const WALK_GPA: number = 0x1460;
+/** Where page-crossing and device accesses put their bytes: 64 B, 16-byte aligned. */
+export const SCRATCH: number = 0x1480;
+
+export const XMM: number = 0x1500; // 16 × v128
+/**
+ * x87 by physical register R0–R7: 16 B each {i64 significand, u16 sign and exponent}. MMX registers are the
+ * significands (MM0 = R0 …).
+ */
+export const X87: number = 0x1600;
+export const FCW: number = 0x1680; // i32
+/** Status word with TOP in bits 11–13, i32. */
+export const FSW: number = 0x1684;
+/** Abridged tag byte: bit n = Rn is not empty, i32. */
+export const FTW: number = 0x1688;
+export const FOP: number = 0x168c; // i32
+export const FIP: number = 0x1690; // i64
+export const FDP: number = 0x1698; // i64
+export const MXCSR: number = 0x16a0; // i32
+export const FCS: number = 0x16a4; // i32: selectors of FIP and FDP
+export const FDS: number = 0x16a8;
+
+export const REGISTERS_END: number = 0x1800;
+export const APIC_PAGE: number = 0x2000;
+export const ITLB: number = 0x4000;
+export const ITLB_ENTRIES: number = 1024;
+export const JUMP_CACHE: number = 0x10000;
+export const JUMP_CACHE_ENTRIES: number = 4096;
+export const BLOCK_TABLE: number = 0x20000;
+export const BLOCK_TABLE_ENTRIES: number = 32768;
+export const JOURNAL: number = 0xa0000;
+export const JOURNAL_ENTRIES: number = 8192;
+export const TLB: number = 0x100000;
+export const TLB_ENTRIES: number = 4096;
+export const TLB_ENTRY: number = 32;
+export const TLB_BYTES: number = TLB_ENTRIES * TLB_ENTRY;
+export const RECORDS: number = 0x200000;
+
+/** Bits of RFLAGS. */
+export const FLAG = {
+  CF: 1,
+  PF: 4,
+  AF: 0x10,
+  ZF: 0x40,
+  SF: 0x80,
+  TF: 0x100,
+  IF: 0x200,
+  DF: 0x400,
+  OF: 0x800,
+  IOPL: 0x3000,
+  NT: 0x4000,
+  RF: 0x10000,
+  VM: 0x20000,
+  AC: 0x40000,
+  VIF: 0x80000,
+  VIP: 0x100000,
+  ID: 0x200000,
+} as const;
+export const ARITHMETIC_FLAGS: number = 0x8d5;
+
+/**
+ * One decoded instruction, 40 B:
+ *   u16 handler · u8 length · u8 scale shift · u16 offset from the block's start · u16 instructions before it
+ *   u16 × 4: state offsets of the operand in ModR/M.reg, in ModR/M.rm, of EA base, of EA index
+ *   u8 segment · u8 flags (RECORD_FLAG) · u16 row size index · u32 row number · i64 displacement · i64 immediate
+ */
+export const REC = {
+  HANDLER: 0,
+  LENGTH: 2,
+  SHIFT: 3,
+  OFFSET: 4,
+  COUNT: 6,
+  REG: 8,
+  RM: 10,
+  BASE: 12,
+  INDEX: 14,
+  SEGMENT: 16,
+  FLAGS: 17,
+  EXTRA: 18,
+  FORM: 20,
+  DISP: 24,
+  IMM: 32,
+  SIZE: 40,
+} as const;
+
+export const RECORD_FLAG = {
+  /** The memory operand's segment is SS: a non-canonical address is #SS, not #GP. */
+  STACK_SEGMENT: 1,
+  LOCK: 2,
+  REP: 4,
+  REPNE: 8,
+  /** The block ends after this record because of an interrupt shadow that could not be decoded along. */
+  LAST: 16,
+  ADDRESS_32: 32,
+  ADDRESS_16: 64,
+} as const;
