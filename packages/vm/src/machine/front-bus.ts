@@ -77,6 +77,8 @@ export class FrontBus implements IoBus {
       case Owner.ACPI:
         devices.acpi.write(port - ACPI_PORT, value);
         break;
+      default:
+      // Nobody's port: the write vanishes.
     }
   }
 
