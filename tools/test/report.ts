@@ -82,7 +82,7 @@ function countsAsFailure(error: unknown): boolean {
 }
 
 function describe(error: unknown): string {
-  const cause = error instanceof Error && error.cause !== undefined ? error.cause : error;
+  const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
   const text =
     cause instanceof Error
       ? (cause.stack ?? cause.message)
