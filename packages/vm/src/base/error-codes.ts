@@ -18,6 +18,7 @@ export const ERROR_CODES = {
   USAGE: { title: 'The command line is not understood' },
   IMAGE_UNKNOWN: { title: 'No such image' },
   ENGINE_UNAVAILABLE: { title: 'The engine is not available' },
+  ENGINE_FAILED: { title: 'The engine failed' },
   VM_STATE: { title: 'The machine is in the wrong state for this' },
   STATE_INVALID: { title: 'A saved state is damaged' },
   GUEST_CRASHED: { title: 'The guest stopped abnormally' },

@@ -1,0 +1,37 @@
+/**
+ * What the main thread and a vCPU's thread say to each other. A running vCPU reads no messages: a STOP request in
+ * its mailbox comes first. Every command has exactly one reply, in order.
+ */
+import type { DebugControl, SoftVcpu, VcpuExit } from '../machine/vcpu.ts';
+import type { VcpuRecord } from '../machine/vcpu-state.ts';
+
+export type VcpuCommand =
+  | { readonly op: 'load'; readonly record: VcpuRecord }
+  | { readonly op: 'save' }
+  | { readonly op: 'debug'; readonly control: DebugControl }
+  | { readonly op: 'run' };
+
+export interface VcpuReply {
+  /** After 'run'. */
+  readonly exit?: VcpuExit;
+  /** After 'run': guest instructions since the thread began. */
+  readonly retired?: bigint;
+  /** After 'save'. */
+  readonly record?: VcpuRecord;
+}
+
+/** The vCPU thread's whole life: one command, one reply. */
+export function executeCommand(vcpu: SoftVcpu, command: VcpuCommand): VcpuReply {
+  switch (command.op) {
+    case 'load':
+      vcpu.load(command.record);
+      return {};
+    case 'save':
+      return { record: vcpu.save() };
+    case 'debug':
+      vcpu.setDebug(command.control);
+      return {};
+    case 'run':
+      return { exit: vcpu.run(), retired: vcpu.retired() };
+  }
+}
