@@ -14,14 +14,16 @@ const config: AcpiConfig = {
   ioApic: { id: 0, address: 0xfec00000, gsiBase: 0 },
   wakeupMailbox: 0x9e000,
   resetPort: 0x600,
-  sleepPort: 0x600,
+  sleepControlPort: 0x600,
+  sleepStatusPort: 0x601,
   virtio: [
     { base: 0xc0001000, size: 0x1000, gsi: 5 },
     { base: 0xc0002000, size: 0x1000, gsi: 6 },
   ],
   serial: { port: 0x3f8, gsi: 4 },
   keyboard: { gsi: 1 },
-  powerButtonGsi: 9,
+  clock: { port: 0x70, gsi: 8 },
+  events: { gsi: 9, port: 0x604, powerButtonBit: 8 },
 };
 
 /** Follows the pointers a kernel follows. */
@@ -101,7 +103,8 @@ test('iasl disassembles the tables and finds what we meant', {
       /Device \(V001\) \{ Name \(_HID, "LNRO0005"\) Name \(_UID, One\) Name \(_CCA, One\) Name \(_CRS, ResourceTemplate \(\) \{ Memory32Fixed \(ReadWrite, 0xC0002000, 0x00001000, \) Interrupt \(ResourceConsumer, Edge, ActiveHigh, Exclusive, ,, \) \{ 0x00000006, \} \}\) \}/,
       /Device \(COM1\) \{ Name \(_HID, EisaId \("PNP0501"\)/,
       /IO \(Decode16, 0x0064, 0x0064, 0x01, 0x01, \)/,
-      /Method \(_EVT, 1, Serialized\) \{ If \(\(Arg0 == 0x09\)\) \{ Notify \(\\_SB.PWRB, 0x80\) \} \}/,
+      /OperationRegion \(EVTR, SystemIO, 0x0604, One\) Field \(EVTR, ByteAcc, NoLock, Preserve\) \{ EVTS, 8 \}/,
+      /Method \(_EVT, 1, Serialized\) \{ Local0 = EVTS .{0,40}If \(\(Local0 & 0x08\)\) \{ Notify \(\\_SB.PWRB, 0x80\) \} \}/,
       /Name \(_S5, Package \(0x04\) \{ 0x05, 0x05, Zero, Zero \}\)/,
       /Hardware Reduced \(V5\) : 1/,
       /Reset Register Supported \(V2\) : 1/,

@@ -7,7 +7,7 @@
 import { type Dsdt, dsdt } from './dsdt.ts';
 import { type Fadt, fadt, type Madt, madt, rsdp, xsdt } from './tables.ts';
 
-export type AcpiConfig = Dsdt & Madt & Omit<Fadt, 'dsdt' | 'keyboardController'>;
+export type AcpiConfig = Dsdt & Madt & Omit<Fadt, 'dsdt' | 'keyboardController' | 'realTimeClock'>;
 
 /** @param base where the block will lie: guest-physical, 64-byte aligned, below 1 MiB, reserved in the map */
 export function acpiTables(config: AcpiConfig, base: number): Uint8Array {
@@ -20,7 +20,14 @@ export function acpiTables(config: AcpiConfig, base: number): Uint8Array {
     return at;
   };
   const dsdtAt = place(dsdt(config));
-  const fadtAt = place(fadt({ ...config, dsdt: dsdtAt, keyboardController: config.keyboard !== undefined }));
+  const fadtAt = place(
+    fadt({
+      ...config,
+      dsdt: dsdtAt,
+      keyboardController: config.keyboard !== undefined,
+      realTimeClock: config.clock !== undefined,
+    }),
+  );
   const madtAt = place(madt(config));
   const xsdtAt = place(xsdt([fadtAt, madtAt]));
   const block = new Uint8Array(end - base);

@@ -68,8 +68,15 @@ export const device = (path: string, ...terms: readonly Aml[]): Aml =>
 export const method = (path: string, args: number, serialized: boolean, ...terms: readonly Aml[]): Aml =>
   packaged([0x14], name(path), [args | (serialized ? 8 : 0)], ...terms);
 
-export const arg = (index: number): Aml => [0x68 + index];
-export const equal = (a: Aml, b: Aml): Aml => [0x93, ...a, ...b];
+/** OperationRegion in I/O space with one Field of 8-bit units that covers its first byte. */
+export const bytePort = (region: string, field: string, port: number): Aml => [
+  ...[0x5b, 0x80, ...name(region), 1, ...integer(port), ...integer(1)],
+  ...packaged([0x5b, 0x81], name(region), [1], name(field), [8]),
+];
+
+export const local0: Aml = [0x60];
+export const store = (source: Aml, target: Aml): Aml => [0x70, ...source, ...target];
+export const and = (a: Aml, b: Aml): Aml => [0x7b, ...a, ...b, 0];
 export const when = (condition: Aml, ...terms: readonly Aml[]): Aml => packaged([0xa0], condition, ...terms);
 export const notify = (path: string, value: number): Aml => [0x86, ...name(path), ...integer(value)];
 

@@ -4,20 +4,23 @@
  */
 import {
   type Aml,
+  and,
   aPackage,
-  arg,
+  bytePort,
   define,
   device,
   edgeInterrupt,
   eisaId,
-  equal,
   integer,
   ioPorts,
+  local0,
   memory32Fixed,
   method,
+  name,
   notify,
   resources,
   scope,
+  store,
   string,
   when,
 } from './aml.ts';
@@ -27,8 +30,9 @@ export interface Dsdt {
   readonly virtio: readonly { readonly base: number; readonly size: number; readonly gsi: number }[];
   readonly serial?: { readonly port: number; readonly gsi: number };
   readonly keyboard?: { readonly gsi: number };
-  /** Interrupt that means: the power button was pressed. */
-  readonly powerButtonGsi?: number;
+  readonly clock?: { readonly port: number; readonly gsi: number };
+  /** Events of the machine: on interrupt `gsi`, reading the 8-bit `port` takes them. */
+  readonly events?: { readonly gsi: number; readonly port: number; readonly powerButtonBit: number };
 }
 
 function virtioMmio(slot: Dsdt['virtio'][number], index: number): Aml {
@@ -41,15 +45,17 @@ function virtioMmio(slot: Dsdt['virtio'][number], index: number): Aml {
   );
 }
 
-function powerButton(gsi: number): Aml {
+function powerButton(events: NonNullable<Dsdt['events']>): Aml {
+  const pressed = and(local0, integer(events.powerButtonBit));
   return [
     ...device('PWRB', define('_HID', eisaId('PNP0C0C')), define('_UID', integer(0))),
     ...device(
       'GED_',
       define('_HID', string('ACPI0013')),
       define('_UID', integer(0)),
-      define('_CRS', resources(edgeInterrupt(gsi))),
-      method('_EVT', 1, true, when(equal(arg(0), integer(gsi)), notify('\\_SB_.PWRB', 0x80))),
+      define('_CRS', resources(edgeInterrupt(events.gsi))),
+      bytePort('EVTR', 'EVTS', events.port),
+      method('_EVT', 1, true, store(name('EVTS'), local0), when(pressed, notify('\\_SB_.PWRB', 0x80))),
     ),
   ];
 }
@@ -75,7 +81,16 @@ export function dsdt(config: Dsdt): Uint8Array {
       ),
     );
   }
-  if (config.powerButtonGsi !== undefined) devices.push(powerButton(config.powerButtonGsi));
+  if (config.clock !== undefined) {
+    devices.push(
+      device(
+        'RTC_',
+        define('_HID', eisaId('PNP0B00')),
+        define('_CRS', resources(ioPorts(config.clock.port, 2), edgeInterrupt(config.clock.gsi))),
+      ),
+    );
+  }
+  if (config.events !== undefined) devices.push(powerButton(config.events));
   return systemTable('DSDT', 6, [
     ...scope('\\_SB_', ...devices),
     ...define('_S5_', aPackage(integer(5), integer(5), integer(0), integer(0))),

@@ -17,10 +17,12 @@ export interface Fadt {
   readonly dsdt: number;
   /** 8-bit port: write 1 to reset. */
   readonly resetPort: number;
-  /** 8-bit port of SLEEP_CONTROL_REG and SLEEP_STATUS_REG. */
-  readonly sleepPort: number;
-  /** The keyboard controller exists, so the kernel may probe it. */
+  /** 8-bit ports. */
+  readonly sleepControlPort: number;
+  readonly sleepStatusPort: number;
+  /** What exists and may be probed. */
   readonly keyboardController: boolean;
+  readonly realTimeClock: boolean;
 }
 
 /** Makes the bytes [start, end) sum to zero by setting the byte at `at`. */
@@ -86,14 +88,15 @@ export function fadt(config: Fadt): Uint8Array {
     bytes.set([1, 8, 0, 1], at(offset));
     view.setBigUint64(at(offset + 4), BigInt(port), true);
   };
-  view.setUint16(at(109), BOOT_NO_VGA | BOOT_NO_RTC | (config.keyboardController ? BOOT_8042 : 0), true);
+  const boot = (config.realTimeClock ? 0 : BOOT_NO_RTC) | (config.keyboardController ? BOOT_8042 : 0);
+  view.setUint16(at(109), BOOT_NO_VGA | boot, true);
   view.setUint32(at(112), FADT_HW_REDUCED | FADT_PWR_BUTTON | FADT_SLP_BUTTON | FADT_RESET_REG_SUP, true);
   port8(116, config.resetPort);
   bytes[at(128)] = 1;
   bytes[at(131)] = 4;
   view.setBigUint64(at(140), BigInt(config.dsdt), true);
-  port8(244, config.sleepPort);
-  port8(256, config.sleepPort);
+  port8(244, config.sleepControlPort);
+  port8(256, config.sleepStatusPort);
   putText(bytes, at(268), OEM_TABLE_ID);
   return systemTable('FACP', 6, bytes);
 }

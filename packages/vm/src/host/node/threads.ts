@@ -24,4 +24,3 @@ export function workerThreads(file: URL, data: (index: number) => object): Threa
     };
   };
 }
-
