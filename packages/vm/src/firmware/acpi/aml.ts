@@ -70,7 +70,12 @@ export const method = (path: string, args: number, serialized: boolean, ...terms
 
 /** OperationRegion in I/O space with one Field of 8-bit units that covers its first byte. */
 export const bytePort = (region: string, field: string, port: number): Aml => [
-  ...[0x5b, 0x80, ...name(region), 1, ...integer(port), ...integer(1)],
+  0x5b,
+  0x80,
+  ...name(region),
+  1,
+  ...integer(port),
+  ...integer(1),
   ...packaged([0x5b, 0x81], name(region), [1], name(field), [8]),
 ];
 
