@@ -146,3 +146,5 @@ export function setUpOrExit(options) {
     process.exit(125);
   }
 }
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) setUpOrExit();
