@@ -82,3 +82,5 @@ declare class WritableStream<W> {
   close(): Promise<void>;
   abort(reason?: unknown): Promise<void>;
 }
+
+declare function structuredClone<T>(value: T): T;

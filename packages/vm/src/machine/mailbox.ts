@@ -58,6 +58,16 @@ export class VcpuMailbox {
     this.kick();
   }
 
+  /** Takes back requests that the vCPU has not seen; only while it does not run. */
+  withdraw(bits: number): void {
+    Atomics.and(this.words, REQUESTS, ~bits);
+  }
+
+  /** Forgets everything; only while the vCPU does not run and no device posts. */
+  reset(): void {
+    this.words.fill(0);
+  }
+
   /** Tells the vCPU that a device wrote to guest page `pageNumber`, which holds decoded code. */
   invalidateCode(pageNumber: number): void {
     this.#lockRing();

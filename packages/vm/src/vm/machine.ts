@@ -1,0 +1,295 @@
+/**
+ * A machine that runs: guest memory with a kernel in it, vCPU threads, devices' back ends, and the lifecycle that
+ * holds them together. It knows nothing of the guest's user space.
+ */
+import { VmError } from '../base/errors.ts';
+import type { BootImage } from '../firmware/loaders/boot-memory.ts';
+import { Lifecycle, type MachineState } from '../machine/lifecycle.ts';
+import type { VcpuMailbox } from '../machine/mailbox.ts';
+import { Request } from '../machine/mailbox.ts';
+import type { GuestMemory } from '../machine/memory.ts';
+import type { Backends, GuestRequest } from '../machine/platform.ts';
+import type { DebugControl, VcpuExit } from '../machine/vcpu.ts';
+import { resetVcpu } from '../machine/vcpu-reset.ts';
+import type { VcpuRecord } from '../machine/vcpu-state.ts';
+import type { VcpuThread } from './vcpu-thread.ts';
+
+export interface MachineExit {
+  /**
+   * 'poweroff': the guest switched itself off. 'reset': it asked for a restart and `noReboot` forbids one.
+   * 'stopped': the host pulled the plug. 'crashed': triple fault with `noReboot`. 'failed': a fault of ours.
+   */
+  readonly reason: 'poweroff' | 'reset' | 'stopped' | 'crashed' | 'failed';
+  readonly error?: VmError;
+}
+
+export interface MachineParts {
+  readonly memory: GuestMemory;
+  readonly mailboxes: readonly VcpuMailbox[];
+  readonly backends: Backends;
+  readonly threads: readonly VcpuThread[];
+  /** The kernel and all that goes with it, made anew for each start. */
+  readonly boot: () => Promise<BootImage>;
+  /** End the machine instead of restarting it. */
+  readonly noReboot: boolean;
+  /** The guest is about to begin from nothing (start and every reset). */
+  readonly onBoot: () => void;
+}
+
+export type DebugExit = Extract<VcpuExit, { kind: 'debug' }>;
+
+export class Machine {
+  readonly #parts: MachineParts;
+  readonly #lifecycle: Lifecycle = new Lifecycle();
+  readonly #exited: PromiseWithResolvers<MachineExit> = Promise.withResolvers<MachineExit>();
+  /** The runs under way, one per vCPU; empty while stopped. */
+  #runs: Promise<VcpuExit | undefined>[] = [];
+  #halting = false;
+  #paused: VcpuRecord[] | undefined;
+  /** Told of debug exits; the machine is paused by then. */
+  onDebugExit: (exit: DebugExit) => void = () => undefined;
+
+  constructor(parts: MachineParts) {
+    this.#parts = parts;
+    parts.backends.onRequest((request) => this.#guestRequest(request));
+  }
+
+  get state(): MachineState {
+    return this.#lifecycle.state;
+  }
+
+  /** Resolves once, when the machine has ended and everything of it is gone. Never rejects. */
+  get exited(): Promise<MachineExit> {
+    return this.#exited.promise;
+  }
+
+  get memory(): GuestMemory {
+    return this.#parts.memory;
+  }
+
+  /** Guest instructions executed by all vCPUs, up to their last exits. */
+  get retired(): bigint {
+    return this.#parts.threads.reduce((sum, thread) => sum + thread.retired, 0n);
+  }
+
+  /** Boots the guest; with `paused` its first instruction waits for `resume`. */
+  async start(options: { readonly paused?: boolean } = {}): Promise<void> {
+    try {
+      await this.#lifecycle.perform('start', async () => {
+        await this.#loadGuest();
+        if (options.paused === true) {
+          this.#paused = await this.#saveVcpus();
+          return 'paused';
+        }
+        this.#run();
+        return 'running';
+      });
+    } catch (error) {
+      await this.#end({ reason: 'failed', error: asVmError(error) });
+      throw error;
+    }
+  }
+
+  /** Stops the vCPUs and waits for I/O in flight. The guest's clock stands still too. */
+  pause(): Promise<void> {
+    return this.#lifecycle.perform('pause', async () => {
+      await this.#halt();
+      await this.#parts.backends.pause();
+      this.#paused = await this.#saveVcpus();
+      return 'paused';
+    });
+  }
+
+  resume(): Promise<void> {
+    return this.#lifecycle.perform('resume', async () => {
+      await this.#loadVcpus(this.#paused ?? []);
+      this.#paused = undefined;
+      this.#run();
+      return 'running';
+    });
+  }
+
+  /** Restarts the guest as its reset button would; a paused machine stays paused. */
+  reset(): Promise<void> {
+    return this.#lifecycle.perform('reset', async () => {
+      const wasPaused = this.state === 'paused';
+      await this.#halt();
+      await this.#parts.backends.pause();
+      try {
+        await this.#loadGuest();
+      } catch (error) {
+        void this.#end({ reason: 'failed', error: asVmError(error) });
+        throw error;
+      }
+      if (wasPaused) {
+        this.#paused = await this.#saveVcpus();
+        return 'paused';
+      }
+      this.#run();
+      return 'running';
+    });
+  }
+
+  /** Presses the power button; what the guest makes of it is its own affair. */
+  powerButton(): Promise<void> {
+    return this.#lifecycle.perform('powerButton', async () => {
+      this.#parts.backends.pressPowerButton();
+      return 'running';
+    });
+  }
+
+  /** Pulls the plug. Resolves when the machine is gone. */
+  powerOff(): Promise<void> {
+    return this.#end({ reason: 'stopped' });
+  }
+
+  // ---- for a debugger: vCPUs stop without the rest of the machine ----
+
+  /** Stops the vCPUs, if they run, and gives their states. */
+  async debugStop(): Promise<void> {
+    await this.#lifecycle.perform('debug', async () => {
+      if (this.state === 'running') {
+        await this.#halt();
+        this.#paused = await this.#saveVcpus();
+      }
+      return 'paused';
+    });
+  }
+
+  async debugRun(control: DebugControl): Promise<void> {
+    await this.#lifecycle.perform('resume', async () => {
+      await this.#each(async (thread) => thread.setDebug(control));
+      this.#paused = undefined;
+      this.#run();
+      return 'running';
+    });
+  }
+
+  /** The stopped vCPUs' states, to read or, followed by `debugWrite`, to change. */
+  debugRecords(): readonly VcpuRecord[] {
+    return this.#paused ?? [];
+  }
+
+  async debugWrite(records: readonly VcpuRecord[]): Promise<void> {
+    await this.#lifecycle.perform('resume', async () => {
+      await this.#loadVcpus(records);
+      this.#paused = [...records];
+      return 'paused';
+    });
+  }
+
+  // ---- inside ----
+
+  async #loadGuest(): Promise<void> {
+    const { backends, mailboxes, memory, boot, onBoot } = this.#parts;
+    const image = await boot();
+    backends.reset();
+    for (const mailbox of mailboxes) mailbox.reset();
+    for (const { gpa, bytes, zeros = 0 } of image.pieces) {
+      const placed =
+        memory.write(gpa, bytes) && (zeros === 0 || memory.write(gpa + bytes.length, new Uint8Array(zeros)));
+      if (!placed) throw new Error(`invariant broken: boot data at 0x${gpa.toString(16)} is outside RAM`);
+    }
+    onBoot();
+    await this.#loadVcpus(this.#parts.threads.map((_, i) => (i === 0 ? image.vcpu : resetVcpu(i))));
+  }
+
+  #each<T>(work: (thread: VcpuThread, index: number) => Promise<T>): Promise<T[]> {
+    return Promise.all(this.#parts.threads.map(work));
+  }
+
+  #saveVcpus(): Promise<VcpuRecord[]> {
+    return this.#each((thread) => thread.save());
+  }
+
+  async #loadVcpus(records: readonly VcpuRecord[]): Promise<void> {
+    await this.#each(async (thread, i) => {
+      const record = records[i];
+      if (record !== undefined) await thread.load(record);
+    });
+  }
+
+  #run(): void {
+    for (const mailbox of this.#parts.mailboxes) mailbox.withdraw(Request.STOP);
+    this.#parts.backends.start();
+    this.#runs = this.#parts.threads.map((thread) =>
+      thread.run().then(
+        (exit) => {
+          this.#vcpuExited(exit);
+          return exit;
+        },
+        (error: unknown) => {
+          void this.#end({ reason: 'failed', error: asVmError(error) });
+          return undefined;
+        },
+      ),
+    );
+  }
+
+  /** Makes every vCPU leave its run loop. */
+  async #halt(): Promise<void> {
+    this.#halting = true;
+    for (const mailbox of this.#parts.mailboxes) mailbox.request(Request.STOP);
+    await Promise.all(this.#runs);
+    this.#runs = [];
+    this.#halting = false;
+  }
+
+  /** 'stopped' and 'reset' need nothing here: whoever asked for them goes on from there. */
+  #vcpuExited(exit: VcpuExit): void {
+    switch (exit.kind) {
+      case 'shutdown':
+        this.#restart('crashed', exit.why);
+        break;
+      case 'debug':
+        // A stop by the host at the same moment comes first; it is a stop all the same.
+        if (!this.#halting) void this.debugStop().then(() => this.onDebugExit(exit), ignoreEnded);
+        break;
+      case 'stopped':
+      case 'reset':
+        break;
+    }
+  }
+
+  #guestRequest(request: GuestRequest): void {
+    if (request === 'poweroff') void this.#end({ reason: 'poweroff' });
+    else this.#restart('reset', 'the guest asked for a reset');
+  }
+
+  #restart(reason: 'reset' | 'crashed', why: string): void {
+    if (!this.#parts.noReboot) {
+      this.reset().catch(ignoreEnded);
+      return;
+    }
+    if (reason === 'reset') {
+      void this.#end({ reason });
+      return;
+    }
+    const error = new VmError('GUEST_CRASHED', {
+      message: `The guest's processor shut down: ${why}`,
+      remedy: 'Look at the end of the serial console: viv run --console',
+    });
+    void this.#end({ reason, error });
+  }
+
+  #end(exit: MachineExit): Promise<void> {
+    return this.#lifecycle.end(async () => {
+      await this.#halt();
+      await this.#each((thread) => thread.terminate());
+      await this.#parts.backends.stop();
+      this.#exited.resolve(exit);
+    });
+  }
+}
+
+/** An operation that came too late, or ended the machine: `exited` tells. */
+function ignoreEnded(): void {}
+
+function asVmError(error: unknown): VmError {
+  if (error instanceof VmError) return error;
+  return new VmError('ENGINE_FAILED', {
+    message: error instanceof Error ? error.message : String(error),
+    remedy: 'This is a defect of Vivarium: please report it',
+    cause: error,
+  });
+}
