@@ -74,20 +74,10 @@ export class Machine {
 
   /** Boots the guest; with `paused` its first instruction waits for `resume`. */
   async start(options: { readonly paused?: boolean } = {}): Promise<void> {
-    try {
-      await this.#lifecycle.perform('start', async () => {
-        await this.#loadGuest();
-        if (options.paused === true) {
-          this.#paused = await this.#saveVcpus();
-          return 'paused';
-        }
-        this.#run();
-        return 'running';
-      });
-    } catch (error) {
-      await this.#end({ reason: 'failed', error: asVmError(error) });
-      throw error;
-    }
+    await this.#lifecycle.perform('start', async () => {
+      await this.#loadGuest();
+      return this.#begin(options.paused === true);
+    });
   }
 
   /** Stops the vCPUs and waits for I/O in flight. The guest's clock stands still too. */
@@ -115,18 +105,8 @@ export class Machine {
       const wasPaused = this.state === 'paused';
       await this.#halt();
       await this.#parts.backends.pause();
-      try {
-        await this.#loadGuest();
-      } catch (error) {
-        void this.#end({ reason: 'failed', error: asVmError(error) });
-        throw error;
-      }
-      if (wasPaused) {
-        this.#paused = await this.#saveVcpus();
-        return 'paused';
-      }
-      this.#run();
-      return 'running';
+      await this.#loadGuest();
+      return this.#begin(wasPaused);
     });
   }
 
@@ -180,9 +160,18 @@ export class Machine {
 
   // ---- inside ----
 
+  /** A machine whose kernel cannot be loaded ends, with the loader's error. */
   async #loadGuest(): Promise<void> {
-    const { backends, mailboxes, memory, boot, onBoot } = this.#parts;
-    const image = await boot();
+    try {
+      await this.#place(await this.#parts.boot());
+    } catch (error) {
+      void this.#end({ reason: 'failed', error: asVmError(error) });
+      throw error;
+    }
+  }
+
+  async #place(image: BootImage): Promise<void> {
+    const { backends, mailboxes, memory, onBoot } = this.#parts;
     backends.reset();
     for (const mailbox of mailboxes) mailbox.reset();
     for (const { gpa, bytes, zeros = 0 } of image.pieces) {
@@ -192,6 +181,12 @@ export class Machine {
     }
     onBoot();
     await this.#loadVcpus(this.#parts.threads.map((_, i) => (i === 0 ? image.vcpu : resetVcpu(i))));
+  }
+
+  async #begin(paused: boolean): Promise<MachineState> {
+    if (!paused) this.#run();
+    else this.#paused = await this.#saveVcpus();
+    return paused ? 'paused' : 'running';
   }
 
   #each<T>(work: (thread: VcpuThread, index: number) => Promise<T>): Promise<T[]> {
