@@ -1,0 +1,99 @@
+/** A port of the virtio console as the guest protocol uses it; and its ends as web streams. */
+export interface GuestPort {
+  /**
+   * The guest's next bytes. Undefined says: the guest has closed the port, and all it wrote before has been read;
+   * the next call waits until it is opened again. Bytes nobody reads hold the guest back.
+   */
+  read(): Promise<Uint8Array | undefined>;
+  /** Resolves when the guest's queue has taken the bytes; waits while the guest has not opened the port. */
+  write(bytes: Uint8Array): Promise<void>;
+  /** The guest sees the end of input, after everything written before. */
+  close(): void;
+  /** Undoes `close`. */
+  open(): void;
+}
+
+/** What the streams of a session must know besides their ports. */
+export interface SessionEvents {
+  /** Resolves when the machine is gone: nothing more can come. */
+  readonly gone: Promise<void>;
+  /** Resolves when the guest has begun to boot for the nth time. */
+  boot(n: number): Promise<void>;
+  /** How often it has begun. */
+  readonly boots: number;
+}
+
+const END = Symbol('end');
+
+/** The guest's output through one port, as streams one after the other: each begins when the one before has ended. */
+export class OutputPort {
+  readonly #port: GuestPort;
+  readonly #events: SessionEvents;
+  /** The read under way, kept when a stream ends, so that the next stream loses nothing. */
+  #next: Promise<Uint8Array | undefined> | undefined;
+  #last: Promise<void> = Promise.resolve();
+
+  constructor(port: GuestPort, events: SessionEvents) {
+    this.#port = port;
+    this.#events = events;
+  }
+
+  /**
+   * What a command writes. The stream ends when `exited` has resolved and, if `untilClosed`, the guest has closed
+   * the port; otherwise when what had arrived by then is read. A guest that reboots closes the port and opens it
+   * again: the stream goes on.
+   */
+  stream(exited: Promise<void>, untilClosed: boolean): ReadableStream<Uint8Array> {
+    const before = this.#last;
+    const ended = Promise.withResolvers<void>();
+    this.#last = ended.promise;
+    const over = this.#events.gone.then((): typeof END => END);
+    const exit = exited.then((): typeof END => END);
+    let boots = this.#events.boots;
+    // What has arrived wins over an end that came with it: Promise.race takes the first that is settled.
+    const read = async (): Promise<Uint8Array | typeof END> => {
+      await before;
+      for (;;) {
+        this.#next ??= this.#port.read();
+        const next = await Promise.race(untilClosed ? [this.#next, over] : [this.#next, exit, over]);
+        if (next === END) return END;
+        this.#next = undefined;
+        if (next !== undefined) return next;
+        if ((await Promise.race([this.#events.boot(boots + 1), exit, over])) === END) return END;
+        boots++;
+      }
+    };
+    return new ReadableStream<Uint8Array>({
+      async pull(controller) {
+        const next = await read();
+        if (next !== END) {
+          controller.enqueue(next);
+          return;
+        }
+        controller.close();
+        ended.resolve();
+      },
+      /** Nobody reads any more: the guest must not wait for a reader. */
+      async cancel() {
+        while ((await read()) !== END);
+        ended.resolve();
+      },
+    });
+  }
+}
+
+/** Writes go to `port`; with `closes`, the end of the stream is the end of the guest's input. */
+export function inputStream(
+  port: GuestPort,
+  closes: boolean,
+  gone: Promise<void>,
+): WritableStream<Uint8Array> {
+  return new WritableStream<Uint8Array>({
+    async write(bytes) {
+      await Promise.race([port.write(bytes), gone]);
+    },
+    close() {
+      if (closes) port.close();
+    },
+  });
+}
