@@ -1,0 +1,28 @@
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { existsSync, readFileSync } from 'node:fs';
+import { test } from 'node:test';
+import { buildBareMetal, parseSerial, runUnderQemu } from './build.ts';
+
+const qemu = spawnSync('qemu-system-x86_64', ['--version']).status === 0;
+// A /dev/kvm without VT-x or AMD-V behind it is a software emulation that cannot run kernels.
+const hardware =
+  existsSync('/dev/kvm') &&
+  / (?:vmx|svm) /.test(existsSync('/proc/cpuinfo') ? readFileSync('/proc/cpuinfo', 'utf8') : '');
+
+function suite(accel: 'tcg' | 'kvm'): void {
+  const result = parseSerial(runUnderQemu(buildBareMetal(), accel));
+  assert.deepEqual(result.failed, []);
+  assert.ok(result.complete, 'the suite reached its last line');
+  assert.ok(result.passed >= 90, `only ${result.passed} tests passed`);
+}
+
+test('the bare-metal suite passes under QEMU TCG', { skip: qemu ? false : 'needs qemu-system-x86_64' }, () =>
+  suite('tcg'),
+);
+
+test(
+  'the bare-metal suite passes under KVM',
+  { skip: qemu && hardware ? false : 'needs /dev/kvm with VT-x or AMD-V' },
+  () => suite('kvm'),
+);
