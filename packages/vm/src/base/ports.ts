@@ -96,3 +96,14 @@ export interface Signatures {
   /** Verifies a clear-signed OpenPGP message against armored or binary public keys. Rejects when it is none. */
   verifyClearSigned(message: Uint8Array, keys: readonly Uint8Array[], nowMs: number): Promise<SignedText>;
 }
+
+/** A disk's bytes. Calls may overlap; each resolves when its bytes are transferred in full, or rejects. */
+export interface BlockFile {
+  readonly sizeBytes: number;
+  /** Fills `target` (not shared memory) from `offsetBytes` on. */
+  read(offsetBytes: number, target: Uint8Array): Promise<void>;
+  /** Writes all of `source` (not shared memory, unchanged until it resolves). */
+  write(offsetBytes: number, source: Uint8Array): Promise<void>;
+  /** Resolves when everything written before is on stable storage. */
+  flush(): Promise<void>;
+}

@@ -1,15 +1,18 @@
 /**
  * Bytes from the guest on their way to a reader on the host; bounded. Until somebody reads, the newest `limit`
  * bytes are kept and older ones dropped. From the first `read` on nothing is dropped: `full` tells the device to
- * hold the guest back until the reader has caught up.
+ * hold the guest back until the reader has caught up. A stream may end and begin again (a port that is closed and
+ * opened): each end reads as one undefined.
  */
+const END = null;
+
 export class ByteQueue {
   readonly #limit: number;
   readonly #onRoom: () => void;
-  #chunks: Uint8Array[] = [];
+  #chunks: (Uint8Array | typeof END)[] = [];
   #size = 0;
   #attached = false;
-  #ended = false;
+  #closed = false;
   #readers: ((bytes: Uint8Array | undefined) => void)[] = [];
   /** Bytes dropped because nobody read. */
   dropped = 0;
@@ -26,60 +29,86 @@ export class ByteQueue {
   }
 
   push(bytes: Uint8Array): void {
-    if (bytes.length === 0 || this.#ended) return;
+    if (bytes.length === 0 || this.#closed) return;
     const reader = this.#readers.shift();
     if (reader !== undefined) {
       reader(bytes);
       return;
     }
-    this.#chunks.push(bytes);
+    // Small chunks are joined: an object costs more than its bytes.
+    const last = this.#chunks.at(-1);
+    if (last instanceof Uint8Array && last.length + bytes.length <= 0x1000) {
+      this.#chunks[this.#chunks.length - 1] = join([last, bytes]);
+    } else {
+      this.#chunks.push(bytes);
+    }
     this.#size += bytes.length;
-    // Many tiny chunks cost more than their bytes.
-    if (this.#chunks.length > 64) this.#chunks = [this.#join()];
-    if (!this.#attached && this.#size > this.#limit) this.#trim();
+    if (!this.#attached) this.#trim();
   }
 
-  /** Everything there is, as soon as there is anything; undefined after the end. */
+  /** Ends the stream for now: its reader gets undefined once. An empty stream's end is not told twice. */
+  end(): void {
+    const reader = this.#readers.shift();
+    if (reader !== undefined) reader(undefined);
+    else if (this.#chunks.at(-1) !== END) this.#chunks.push(END);
+  }
+
+  /** No more bytes will ever come; what is queued can still be read. */
+  close(): void {
+    this.#closed = true;
+    for (const reader of this.#readers.splice(0)) reader(undefined);
+  }
+
+  /** Everything there is, as soon as there is anything; undefined at an end of the stream. */
   read(): Promise<Uint8Array | undefined> {
     this.#attached = true;
-    if (this.#size > 0) {
-      const wasFull = this.full;
-      const bytes = this.#join();
-      this.#chunks = [];
-      this.#size = 0;
-      if (wasFull) this.#onRoom();
-      return Promise.resolve(bytes);
-    }
-    if (this.#ended) return Promise.resolve(undefined);
+    if (this.#chunks.length > 0) return Promise.resolve(this.#take());
+    if (this.#closed) return Promise.resolve(undefined);
     return new Promise((resolve) => this.#readers.push(resolve));
-  }
-
-  /** No more bytes will come; what is queued can still be read. */
-  end(): void {
-    this.#ended = true;
-    for (const reader of this.#readers.splice(0)) reader(undefined);
   }
 
   async *[Symbol.asyncIterator](): AsyncGenerator<Uint8Array, void, undefined> {
     for (let bytes = await this.read(); bytes !== undefined; bytes = await this.read()) yield bytes;
   }
 
-  #trim(): void {
-    const all = this.#join();
-    const kept = all.slice(all.length - this.#limit);
-    this.dropped += all.length - kept.length;
-    this.#chunks = [kept];
-    this.#size = kept.length;
+  #take(): Uint8Array | undefined {
+    const end = this.#chunks.indexOf(END);
+    if (end === 0) {
+      this.#chunks.shift();
+      return undefined;
+    }
+    const wasFull = this.full;
+    const bytes = join(this.#chunks.splice(0, end < 0 ? this.#chunks.length : end) as Uint8Array[]);
+    this.#size -= bytes.length;
+    if (wasFull && !this.full) this.#onRoom();
+    return bytes;
   }
 
-  #join(): Uint8Array {
-    if (this.#chunks.length === 1) return this.#chunks[0] as Uint8Array;
-    const all = new Uint8Array(this.#size);
-    let at = 0;
-    for (const chunk of this.#chunks) {
-      all.set(chunk, at);
-      at += chunk.length;
+  #trim(): void {
+    while (this.#size > this.#limit) {
+      const first = this.#chunks[0];
+      if (first === END || first === undefined) {
+        this.#chunks.shift();
+        continue;
+      }
+      const excess = Math.min(this.#size - this.#limit, first.length);
+      if (excess === first.length) this.#chunks.shift();
+      else this.#chunks[0] = first.subarray(excess);
+      this.#size -= excess;
+      this.dropped += excess;
     }
-    return all;
   }
+}
+
+function join(chunks: readonly Uint8Array[]): Uint8Array {
+  if (chunks.length === 1) return chunks[0] as Uint8Array;
+  let length = 0;
+  for (const chunk of chunks) length += chunk.length;
+  const all = new Uint8Array(length);
+  let at = 0;
+  for (const chunk of chunks) {
+    all.set(chunk, at);
+    at += chunk.length;
+  }
+  return all;
 }

@@ -48,7 +48,7 @@ export class FrontBus implements IoBus {
 
   #readByte(port: number): number {
     const devices = this.#devices;
-    switch (this.#owners[port]) {
+    switch (this.#owners[port] as number) {
       case Owner.SERIAL:
         return devices.serial.read(port - COM1_PORT, 1);
       case Owner.I8042:
@@ -64,7 +64,7 @@ export class FrontBus implements IoBus {
 
   #writeByte(port: number, value: number): void {
     const devices = this.#devices;
-    switch (this.#owners[port]) {
+    switch (this.#owners[port] as number) {
       case Owner.SERIAL:
         devices.serial.write(port - COM1_PORT, 1, value);
         break;

@@ -3,18 +3,35 @@
  * (registers, in shared memory only), `createBackends` the half on the main thread (rings, files, consoles).
  * This module puts the devices together, so it is the one place in machine/ that imports them.
  */
-import type { Clock, Randomness } from '../base/ports.ts';
+import { assert } from '../base/errors.ts';
+import type { BlockFile, Clock, Randomness } from '../base/ports.ts';
 import type { AcpiState } from '../devices/acpi/state.ts';
 import type { CmosState } from '../devices/cmos/state.ts';
 import type { I8042State } from '../devices/i8042/state.ts';
 import type { IoApicState } from '../devices/ioapic/state.ts';
 import { SerialPort } from '../devices/serial/port.ts';
 import type { SerialState } from '../devices/serial/state.ts';
+import { Blk } from '../devices/virtio/blk/device.ts';
+import { Console } from '../devices/virtio/console/device.ts';
+import type { ConsolePort } from '../devices/virtio/console/port.ts';
+import { VirtioMmio } from '../devices/virtio/mmio/device.ts';
+import { VirtioHost } from '../devices/virtio/mmio/host.ts';
+import type { VirtioState } from '../devices/virtio/mmio/state.ts';
+import type { VirtioModel } from '../devices/virtio/model.ts';
+import { Rng } from '../devices/virtio/rng/device.ts';
 import type { IoBus } from './bus.ts';
 import { FrontBus } from './front-bus.ts';
 import type { MemoryLayout } from './layout.ts';
-import { Bell, createLegacyDevices, type LegacyDevices, MachineRequest } from './legacy-devices.ts';
-import type { PlatformConfig } from './platform-config.ts';
+import {
+  Bell,
+  createLegacyDevices,
+  type LegacyDevices,
+  MachineRequest,
+  VIRTIO_SLOT_BYTES,
+  VIRTIO_SLOTS,
+} from './legacy-devices.ts';
+import { GuestMemory } from './memory.ts';
+import { describeDevices, type PlatformConfig, type VirtioConfig } from './platform-config.ts';
 
 export * from './platform-config.ts';
 
@@ -27,6 +44,8 @@ export interface FrontPorts {
 export interface BackendPorts {
   readonly clock: Clock;
   readonly randomness: Randomness;
+  /** Disk files by the name that the configuration uses. */
+  readonly disks?: Readonly<Record<string, BlockFile>>;
 }
 
 /** Why the guest wants the whole machine's attention. Its vCPUs have left, or are leaving, their run loops. */
@@ -41,16 +60,46 @@ export interface PlatformState {
   readonly i8042: I8042State;
   readonly cmos: CmosState;
   readonly acpi: AcpiState;
+  readonly virtio: readonly VirtioState[];
 }
 
 /** The bus of one vCPU's thread. `createBackends` must have run first: it puts the devices in their reset state. */
 export function createFrontBus(
   memory: { readonly buffer: SharedArrayBuffer },
   layout: MemoryLayout,
-  _config: PlatformConfig,
+  config: PlatformConfig,
   ports: FrontPorts,
 ): IoBus {
-  return new FrontBus(createLegacyDevices(memory.buffer, layout, ports.clock), []);
+  const devices = createLegacyDevices(memory.buffer, layout, ports.clock);
+  const virtio = describeDevices(config).virtio.map(
+    ({ irq }, slot) =>
+      new VirtioMmio(memory.buffer, slotOffset(slot), irq, devices.ioapic, () =>
+        devices.doorbell.ring(slotBell(slot)),
+      ),
+  );
+  return new FrontBus(devices, virtio);
+}
+
+function slotOffset(slot: number): number {
+  return VIRTIO_SLOTS + slot * VIRTIO_SLOT_BYTES;
+}
+
+function slotBell(slot: number): number {
+  return 1 << (Bell.VIRTIO_SHIFT + slot);
+}
+
+function createModel(config: VirtioConfig, ports: BackendPorts): VirtioModel {
+  switch (config.type) {
+    case 'console':
+      return new Console(config);
+    case 'rng':
+      return new Rng(ports.randomness);
+    case 'blk': {
+      const file = ports.disks?.[config.disk];
+      assert(file !== undefined, `disk ${config.disk} has no file`);
+      return new Blk({ file, readOnly: config.readOnly === true, serial: config.serial ?? config.disk });
+    }
+  }
 }
 
 /**
@@ -60,13 +109,33 @@ export function createFrontBus(
  */
 export class Backends {
   readonly serial: SerialPort;
+  /** Ports of all virtio consoles, by name. */
+  readonly consolePorts: ReadonlyMap<string, ConsolePort>;
+  readonly #virtio: readonly VirtioHost[];
   readonly #devices: LegacyDevices;
   readonly #requestListeners: Set<(request: GuestRequest) => void> = new Set();
   #running = false;
 
-  constructor(buffer: SharedArrayBuffer, layout: MemoryLayout, _config: PlatformConfig, ports: BackendPorts) {
-    this.#devices = createLegacyDevices(buffer, layout, ports.clock);
-    this.serial = new SerialPort(this.#devices.serial);
+  constructor(buffer: SharedArrayBuffer, layout: MemoryLayout, config: PlatformConfig, ports: BackendPorts) {
+    const devices = createLegacyDevices(buffer, layout, ports.clock);
+    const memory = new GuestMemory(buffer, layout, devices.mailboxes);
+    this.#devices = devices;
+    this.serial = new SerialPort(devices.serial);
+    const pins = describeDevices(config).virtio;
+    this.#virtio = config.virtio.map(
+      (device, slot) =>
+        new VirtioHost(createModel(device, ports), {
+          buffer,
+          byteOffset: slotOffset(slot),
+          pin: pins[slot]?.irq as number,
+          lines: devices.ioapic,
+          memory,
+          ring: () => devices.doorbell.ring(slotBell(slot)),
+        }),
+    );
+    this.consolePorts = new Map(
+      this.#consoles().flatMap(({ ports }) => ports.map((port) => [port.name, port])),
+    );
     this.reset();
   }
 
@@ -79,6 +148,7 @@ export class Backends {
   start(): void {
     if (this.#running) return;
     this.#running = true;
+    for (const device of this.#virtio) device.resume();
     void this.#devices.doorbell.listen((bits) => this.#serve(bits));
   }
 
@@ -87,6 +157,7 @@ export class Backends {
     if (!this.#running) return;
     this.#running = false;
     this.#devices.doorbell.stop();
+    await Promise.all(this.#virtio.map((device) => device.pause()));
   }
 
   resume(): void {
@@ -97,8 +168,23 @@ export class Backends {
   async stop(): Promise<void> {
     await this.pause();
     this.serial.pump();
-    this.serial.output.end();
+    this.serial.output.close();
     this.serial.discardInput();
+    for (const console of this.#consoles()) console.close();
+  }
+
+  /** The terminal's size, for guests that read it from the device. */
+  resize(columns: number, rows: number): void {
+    for (const console of this.#consoles()) console.resize(columns, rows);
+  }
+
+  #consoles(): Console[] {
+    return this.#virtio.flatMap(({ model }) => (model instanceof Console ? [model] : []));
+  }
+
+  /** What drivers have done wrong since their device's last reset, by slot; for diagnosis. */
+  get faults(): readonly string[] {
+    return this.#virtio.map((device) => device.fault);
   }
 
   /** Puts every device in its power-on state; output already made is delivered first. */
@@ -111,6 +197,7 @@ export class Backends {
     this.#devices.i8042.reset();
     this.#devices.cmos.reset();
     this.#devices.acpi.reset();
+    for (const device of this.#virtio) device.powerOn();
   }
 
   pressPowerButton(): void {
@@ -131,6 +218,7 @@ export class Backends {
       i8042: this.#devices.i8042.save(),
       cmos: this.#devices.cmos.save(),
       acpi: this.#devices.acpi.save(),
+      virtio: this.#virtio.map((device) => device.save()),
     };
   }
 
@@ -142,10 +230,15 @@ export class Backends {
     this.#devices.i8042.load(state.i8042);
     this.#devices.cmos.load(state.cmos);
     this.#devices.acpi.load(state.acpi);
+    this.#virtio.forEach((device, slot) => {
+      const saved = state.virtio[slot];
+      if (saved !== undefined) device.load(saved);
+    });
   }
 
   #serve(bits: number): void {
     if ((bits & Bell.SERIAL) !== 0) this.serial.pump();
+    for (const [slot, device] of this.#virtio.entries()) if ((bits & slotBell(slot)) !== 0) device.serve();
     if ((bits & Bell.MACHINE) !== 0) this.#announce();
   }
 
