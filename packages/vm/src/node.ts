@@ -1,3 +1,10 @@
 /** The library's entry point on Node. */
 export { ERROR_CODES, type ErrorCode } from './base/error-codes.ts';
 export { VmError, type VmErrorOptions } from './base/errors.ts';
+export { parseSize } from './base/size.ts';
+export { type FileSource, VM, type VmOptions } from './host/node/start.ts';
+export type { MachineState } from './machine/lifecycle.ts';
+export { chooseEngine, type EngineChoice, type EngineWish } from './vm/engine-choice.ts';
+export type { GuestProcess, TerminalSize } from './vm/guest-session.ts';
+export type { MachineExit } from './vm/machine.ts';
+export type { ExecResult } from './vm.ts';

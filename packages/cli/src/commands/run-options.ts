@@ -1,6 +1,6 @@
 /** The options of `viv run`, checked. */
-import { VmError } from '@vivarium/vm';
-import { parseSize } from '../size.ts';
+import { parseSize, VmError } from '@vivarium/vm';
+
 
 export type EngineWish = 'auto' | 'soft' | 'kvm';
 

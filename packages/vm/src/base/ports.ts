@@ -14,6 +14,11 @@ export interface Randomness {
   fill(target: Uint8Array): void;
 }
 
+export interface Timer {
+  /** Calls `callback` once after `delayMs`, unless the returned function is called before. */
+  after(delayMs: number, callback: () => void): () => void;
+}
+
 export type CompressionFormat = 'gzip' | 'xz' | 'zstd';
 
 export interface Decompressor {

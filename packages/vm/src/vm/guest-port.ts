@@ -13,6 +13,20 @@ export interface GuestPort {
   open(): void;
 }
 
+/** A queue's bytes as a stream that reads only on demand, and ends at the queue's first end. */
+export function readableOf(queue: Pick<GuestPort, 'read'>): ReadableStream<Uint8Array> {
+  return new ReadableStream<Uint8Array>(
+    {
+      async pull(controller) {
+        const bytes = await queue.read();
+        if (bytes === undefined) controller.close();
+        else controller.enqueue(bytes);
+      },
+    },
+    { highWaterMark: 0 },
+  );
+}
+
 /** What the streams of a session must know besides their ports. */
 export interface SessionEvents {
   /** Resolves when the machine is gone: nothing more can come. */

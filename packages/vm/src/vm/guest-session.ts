@@ -152,7 +152,7 @@ export class GuestSession implements SessionEvents {
   async #listen(): Promise<void> {
     const gone = this.#gone.promise.then(() => 'gone' as const);
     for (;;) {
-      const bytes = await Promise.race([this.#ports.control.read(), gone]);
+      const bytes = await Promise.race([gone, this.#ports.control.read()]);
       if (bytes === 'gone') return;
       if (bytes !== undefined) this.#reader.push(bytes);
     }

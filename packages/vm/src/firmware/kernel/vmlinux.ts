@@ -117,7 +117,11 @@ function unpack(payload: Payload, decompressor: Decompressor): Uint8Array | Prom
   const format = streamFormat(bytes);
   if (format !== undefined) return unpackStream(format, payload, decompressor);
   if (isElf(bytes)) return bytes;
-  throw corrupt('The kernel is compressed in a way that is not known here (known: LZ4, zstd, gzip, xz)');
+  throw new VmError('KERNEL_CORRUPT', {
+    message: 'The kernel is compressed in a way that is not known here (known: LZ4, zstd, gzip, xz)',
+    remedy: 'Get the file again, or unpack it yourself and give the vmlinux',
+    data: { compression: 'unknown' },
+  });
 }
 
 /**

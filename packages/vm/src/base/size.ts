@@ -1,5 +1,5 @@
 /** Sizes as Docker writes them: `512m`, `2g`, `1.5g`, plain bytes. */
-import { VmError } from '@vivarium/vm';
+import { VmError } from './errors.ts';
 
 const UNITS: Readonly<Record<string, number>> = {
   '': 1,

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { VmError } from '@vivarium/vm';
+import { VmError } from './errors.ts';
 import { parseSize } from './size.ts';
 
 test('sizes have binary units, as Docker reads them', () => {

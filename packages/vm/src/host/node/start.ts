@@ -1,0 +1,160 @@
+/** `VM.start` on Node: options a person writes → a machine that runs. */
+import { readFile } from 'node:fs/promises';
+import { VmError } from '../../base/errors.ts';
+import { parseSize } from '../../base/size.ts';
+import type { EngineWish } from '../../vm/engine-choice.ts';
+import type { TerminalSize } from '../../vm/guest-session.ts';
+import { type KernelFiles, type VmConfig, VirtualMachine, type VmPorts } from '../../vm.ts';
+import { clockOrigin, createClock } from './clock.ts';
+import { nodeDecompressor } from './decompressor.ts';
+import { type GdbListener, listenForGdb } from './gdb-listener.ts';
+import { loadInterpreter } from './interp.ts';
+import { random } from './random.ts';
+import { openRawDisk, type RawDisk } from './raw-disk.ts';
+import { workerFile, workerThreads } from './threads.ts';
+import { timer } from './timer.ts';
+
+/** Bytes, a path, or a function called at each start and reset: then nobody keeps the bytes in memory. */
+export type FileSource = Uint8Array | string | (() => Promise<Uint8Array>);
+
+export interface VmOptions {
+  /** vmlinux or bzImage. */
+  readonly kernel: FileSource;
+  readonly initrd?: FileSource;
+  /** Words added to the kernel command line. */
+  readonly append?: string;
+  /** False: all kernel messages on the serial console. Default true. */
+  readonly quiet?: boolean;
+  /** Bytes, or a size such as '512m' or '2g'. Default 256 MiB. */
+  readonly memory?: number | string;
+  readonly engine?: EngineWish;
+  /** Raw disk files: vda, vdb … in this order. */
+  readonly disks?: readonly (string | { readonly path: string; readonly readOnly?: boolean })[];
+  /** End the machine when the guest restarts or crashes, instead of booting again. */
+  readonly noReboot?: boolean;
+  /** Needs an initial RAM disk whose init speaks the guest protocol (docs/guest-protocol.md). */
+  readonly command?: {
+    readonly argv: readonly string[];
+    readonly env?: Readonly<Record<string, string>>;
+    readonly cwd?: string;
+    /** With a terminal of this size. */
+    readonly tty?: TerminalSize;
+  };
+  /**
+   * Serve gdb on this port of 127.0.0.1 (0: a free one) or unix socket. The guest waits before its first
+   * instruction until gdb lets it run.
+   */
+  readonly gdb?: number | string;
+  /** Ends the machine when aborted. */
+  readonly signal?: AbortSignal;
+}
+
+const DEFAULT_MEMORY = 256 * 2 ** 20;
+
+/** A virtual machine on this host. */
+export class VM extends VirtualMachine {
+  #gdb: GdbListener | undefined;
+
+  /**
+   * Boots a machine; resolves when its first instruction runs (or, with `gdb`, waits).
+   * @throws VmError KERNEL_NOT_A_KERNEL, KERNEL_CORRUPT, MEMORY_TOO_LARGE, MEMORY_TOO_SMALL, DISK_OPEN_FAILED,
+   *   FILE_NOT_FOUND, ENGINE_UNAVAILABLE, USAGE
+   */
+  static async start(options: VmOptions): Promise<VM> {
+    options.signal?.throwIfAborted();
+    const disks: RawDisk[] = [];
+    try {
+      for (const disk of options.disks ?? []) {
+        const { path, readOnly = false } = typeof disk === 'string' ? { path: disk } : disk;
+        disks.push(await openRawDisk(path, readOnly));
+      }
+      const vm = new VM(vmConfig(options, disks), await nodePorts());
+      void vm.exited.then(() => closeAll(disks));
+      await vm.#begin(options);
+      return vm;
+    } catch (error) {
+      await closeAll(disks);
+      throw error;
+    }
+  }
+
+  /** What to type into gdb after `target remote`; undefined without the option `gdb`. */
+  get gdbAddress(): string | undefined {
+    return this.#gdb?.address;
+  }
+
+  async #begin({ gdb, signal }: VmOptions): Promise<void> {
+    const abort = (): void => void this.powerOff();
+    signal?.addEventListener('abort', abort, { once: true });
+    void this.exited.then(() => signal?.removeEventListener('abort', abort));
+    try {
+      await this.start({ paused: gdb !== undefined });
+      if (gdb === undefined) return;
+      const listener = await listenForGdb(this.debugTarget(), gdb);
+      this.#gdb = listener;
+      void this.exited.then(() => listener.close());
+    } catch (error) {
+      await this.powerOff();
+      throw error;
+    }
+  }
+}
+
+/** May be called twice: a machine that fails to start has ended too. */
+async function closeAll(disks: RawDisk[]): Promise<void> {
+  await Promise.all(disks.splice(0).map((disk) => disk.close()));
+}
+
+function vmConfig(options: VmOptions, disks: readonly RawDisk[]): VmConfig {
+  const { memory = DEFAULT_MEMORY, command } = options;
+  return {
+    engine: options.engine ?? 'auto',
+    memoryBytes: typeof memory === 'string' ? parseSize(memory, 'memory') : memory,
+    kernelFiles: () => readKernelFiles(options),
+    quiet: options.quiet ?? true,
+    append: options.append,
+    disks,
+    noReboot: options.noReboot ?? false,
+    command: command === undefined ? undefined : { ...command, tty: command.tty !== undefined },
+    terminal: command?.tty,
+  };
+}
+
+async function nodePorts(): Promise<VmPorts> {
+  const module = await loadInterpreter();
+  const origin = clockOrigin();
+  return {
+    clock: createClock(origin),
+    randomness: random,
+    timer,
+    decompressor: nodeDecompressor,
+    threads: (shared) =>
+      workerThreads(workerFile('vcpu-worker', import.meta.url), (index) => ({
+        ...shared,
+        index,
+        module,
+        clockOrigin: origin,
+      })),
+  };
+}
+
+async function readKernelFiles({ kernel, initrd }: VmOptions): Promise<KernelFiles> {
+  return {
+    kernel: await readSource(kernel, 'kernel'),
+    initrd: initrd === undefined ? undefined : await readSource(initrd, 'initial RAM disk'),
+  };
+}
+
+async function readSource(source: FileSource, what: string): Promise<Uint8Array> {
+  if (typeof source === 'function') return source();
+  if (typeof source !== 'string') return source;
+  try {
+    return await readFile(source);
+  } catch (cause) {
+    throw new VmError('FILE_NOT_FOUND', {
+      message: `The ${what} ${source} cannot be read: ${cause instanceof Error ? cause.message : String(cause)}`,
+      remedy: 'Check the path',
+      cause,
+    });
+  }
+}
