@@ -30,14 +30,19 @@ export function nativeAvailable(): boolean {
 }
 
 /** Compiles `source` once per digest. @returns path of the executable */
-export function compileCached(name: string, source: string, flags: readonly string[]): string {
+export function compileCached(
+  name: string,
+  source: string,
+  flags: readonly string[],
+  libraries: readonly string[] = [],
+): string {
   const digest = createHash('sha256').update(source).update(flags.join(' ')).digest('hex').slice(0, 16);
   const folder = join(tmpdir(), `vivarium-test-${process.getuid?.() ?? 0}`);
   const target = join(folder, `${name}-${digest}`);
   if (existsSync(target)) return target;
   mkdirSync(folder, { recursive: true, mode: 0o700 });
   const fresh = join(mkdtempSync(join(folder, 'cc-')), name);
-  const built = spawnSync('gcc', [...flags, '-o', fresh, '-x', 'c', '-'], {
+  const built = spawnSync('gcc', [...flags, '-o', fresh, '-x', 'c', '-', '-x', 'none', ...libraries], {
     input: source,
     encoding: 'utf8',
   });
