@@ -1,0 +1,99 @@
+/**
+ * The initramfs in two cpio archives, one after the other as Linux allows: a base of packaged files, which is kept
+ * in the cache, and our scripts on top, which belong to this version.
+ */
+import { type CpioEntry, writeCpio } from './cpio.ts';
+import type { KernelModule } from './kernel-package.ts';
+
+/** The scripts of the folder `guest/`. */
+export interface GuestScripts {
+  readonly init: Uint8Array;
+  readonly session: Uint8Array;
+}
+
+const encoder = new TextEncoder();
+const folder = (path: string, mode = 0o755): CpioEntry => ({ kind: 'folder', path, mode });
+const link = (path: string, target: string): CpioEntry => ({ kind: 'link', path, target });
+const file = (path: string, data: Uint8Array, mode = 0o644): CpioEntry => ({
+  kind: 'file',
+  path,
+  mode,
+  data,
+});
+const text = (path: string, content: string, mode = 0o644): CpioEntry =>
+  file(path, encoder.encode(content), mode);
+
+const FOLDERS = [
+  'bin',
+  'dev',
+  'etc',
+  'etc/acpi',
+  'etc/acpi/PWRF',
+  'lib',
+  'lib/modules',
+  'mnt',
+  'proc',
+  'run',
+  'sys',
+];
+
+/** What busybox's acpid runs for the power button. */
+const POWER_BUTTON = '#!/bin/sh\nexec busybox poweroff -f\n';
+
+/** What the scripts need as files; a shell of busybox finds its other applets in itself. */
+const LEAST_APPLETS = ['mount', 'sh'];
+
+/** The applet names that a busybox binary carries: a sorted table, NUL-separated, that begins with `[`, `[[`. */
+export function appletNames(busybox: Uint8Array): string[] {
+  const start = encoder.encode('[\0[[\0');
+  const decoder = new TextDecoder('latin1');
+  for (let at = busybox.indexOf(0x5b); at >= 0; at = busybox.indexOf(0x5b, at + 1)) {
+    if (!start.every((byte, index) => busybox[at + index] === byte)) continue;
+    const names: string[] = [];
+    for (let from = at; ; ) {
+      const end = busybox.indexOf(0, from);
+      if (end <= from) return names;
+      names.push(decoder.decode(busybox.subarray(from, end)));
+      from = end + 1;
+    }
+  }
+  return LEAST_APPLETS;
+}
+
+/** Packaged files: busybox with a link for each of its applets, the modules and their order, a minimal /etc. */
+export function writeBaseArchive(busybox: Uint8Array, modules: readonly KernelModule[]): Uint8Array {
+  const applets = appletNames(busybox).filter((name) => name !== 'busybox' && !name.includes('/'));
+  return writeCpio([
+    ...FOLDERS.map((path) => folder(path)),
+    folder('root', 0o700),
+    folder('tmp', 0o1777),
+    folder('usr'),
+    folder('var'),
+    link('sbin', 'bin'),
+    link('usr/bin', '../bin'),
+    link('usr/sbin', '../bin'),
+    link('var/run', '../run'),
+    { kind: 'character-device', path: 'dev/console', mode: 0o600, major: 5, minor: 1 },
+    file('bin/busybox', busybox, 0o755),
+    ...applets.map((name) => link(`bin/${name}`, 'busybox')),
+    text('etc/passwd', 'root:x:0:0:root:/root:/bin/sh\n'),
+    text('etc/group', 'root:x:0:\n'),
+    text('etc/hosts', '127.0.0.1 localhost\n'),
+    text('etc/acpi/PWRF/00000080', POWER_BUTTON, 0o755),
+    ...modules.map(({ name, data }) => file(`lib/modules/${name}.ko`, data)),
+    text('lib/modules/order', modules.map(({ name }) => `${name}.ko\n`).join('')),
+  ]);
+}
+
+/** The base with this version's scripts. */
+export function completeInitramfs(base: Uint8Array, scripts: GuestScripts): Uint8Array {
+  const ours = writeCpio([
+    folder('viv'),
+    file('viv/session', scripts.session, 0o755),
+    file('init', scripts.init, 0o755),
+  ]);
+  const whole = new Uint8Array(base.length + ours.length);
+  whole.set(base);
+  whole.set(ours, base.length);
+  return whole;
+}
