@@ -2,7 +2,10 @@
 export { ERROR_CODES, type ErrorCode } from './base/error-codes.ts';
 export { VmError, type VmErrorOptions } from './base/errors.ts';
 export { parseSize } from './base/size.ts';
+export { type PrepareOptions, prepareBusybox, storeMirror } from './host/node/images.ts';
 export { type FileSource, VM, type VmOptions } from './host/node/start.ts';
+export { DEFAULT_KERNEL, KERNELS, type KernelName, type PreparedImage } from './image/busybox.ts';
+export type { OnProgress, Progress } from './image/progress.ts';
 export type { MachineState } from './machine/lifecycle.ts';
 export { chooseEngine, type EngineChoice, type EngineWish } from './vm/engine-choice.ts';
 export type { GuestProcess, TerminalSize } from './vm/guest-session.ts';

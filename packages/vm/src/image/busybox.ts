@@ -2,6 +2,7 @@
 import { VmError } from '../base/errors.ts';
 import type { Files } from '../base/ports.ts';
 import { extractVmlinux } from '../firmware/kernel/vmlinux.ts';
+import type { Cache } from './cache.ts';
 import {
   type ArchivePorts,
   listPackages,
@@ -40,8 +41,8 @@ export const DEFAULT_KERNEL: KernelName = 'debian-12-cloud';
 const BUSYBOX_SUITES: SuiteGroups = [BOOKWORM, TRIXIE];
 
 export interface PreparedImage {
-  /** vmlinux: an ELF file. */
-  readonly kernel: Uint8Array;
+  /** Reads the vmlinux, an ELF file of some 50 MB: a function so that nobody need keep the bytes. */
+  readonly kernel: () => Promise<Uint8Array>;
   /** Uncompressed cpio. */
   readonly initrd: Uint8Array;
   /** The kernel's `uname -r`. */
@@ -73,16 +74,32 @@ interface ImageRecord {
 
 const recordName = (kernel: KernelName): string => `busybox-${kernel}`;
 
-async function fromCache(ports: BusyboxPorts, name: KernelName): Promise<PreparedImage | undefined> {
-  const record = (await ports.cache.readRecord(recordName(name))) as ImageRecord | undefined;
+function readKernel(cache: Cache, { sha256, size }: ImageRecord['kernel']): () => Promise<Uint8Array> {
+  return async () => {
+    const kernel = await cache.get(sha256, size);
+    if (kernel !== undefined) return kernel;
+    throw new VmError('CACHE_UNUSABLE', {
+      message: `The kernel ${cache.pathOf(sha256)} is no longer in the cache`,
+      remedy: 'Type the command again: it is made anew',
+    });
+  };
+}
+
+async function fromCache(
+  { cache, scripts }: BusyboxPorts,
+  name: KernelName,
+): Promise<PreparedImage | undefined> {
+  const record = (await cache.readRecord(recordName(name))) as ImageRecord | undefined;
   if (record?.version !== 1) return undefined;
-  const [kernel, base] = await Promise.all([
-    ports.cache.get(record.kernel.sha256, record.kernel.size),
-    ports.cache.get(record.base.sha256, record.base.size),
-  ]);
-  if (kernel === undefined || base === undefined) return undefined;
+  const base = await cache.get(record.base.sha256, record.base.size);
+  if (base === undefined || !(await cache.has(record.kernel.sha256, record.kernel.size))) return undefined;
   const { release, packages } = record;
-  return { kernel, initrd: completeInitramfs(base, ports.scripts), release, packages };
+  return {
+    kernel: readKernel(cache, record.kernel),
+    initrd: completeInitramfs(base, scripts),
+    release,
+    packages,
+  };
 }
 
 /** One mirror's suites, each opened and read once. */
@@ -251,7 +268,8 @@ async function make(ports: BusyboxPorts, options: BusyboxOptions): Promise<Prepa
     base: { sha256: await ports.cache.put(base), size: base.length },
   };
   await ports.cache.writeRecord(recordName(options.kernel), record);
-  return { kernel, initrd: completeInitramfs(base, ports.scripts), release: files.release, packages };
+  const initrd = completeInitramfs(base, ports.scripts);
+  return { kernel: readKernel(ports.cache, record.kernel), initrd, release: files.release, packages };
 }
 
 /**
