@@ -25,6 +25,7 @@ import {
   createBackends,
   describeDevices,
   type PlatformConfig,
+  VIRTIO_PINS,
   type VirtioConfig,
 } from './machine/platform.ts';
 import { chooseEngine, type EngineChoice, type EngineWish } from './vm/engine-choice.ts';
@@ -98,8 +99,6 @@ export class VirtualMachine implements AsyncDisposable {
   readonly command: GuestProcess | undefined;
   /** The serial console's output; unread, the newest 64 KiB are kept. */
   readonly serial: ReadableStream<Uint8Array>;
-  /** The guest's kernel release, when its init is up. Rejects when the machine ends before. */
-  readonly ready: Promise<string>;
   readonly #machine: Machine;
   readonly #session: GuestSession;
   readonly #backends: Backends;
@@ -113,6 +112,8 @@ export class VirtualMachine implements AsyncDisposable {
     const disks = Object.fromEntries(config.disks.map(({ file }, i) => [diskName(i), file]));
     this.#backends = createBackends(memory.buffer, layout, platform, { ...ports, disks });
     this.#session = new GuestSession(guestPorts(this.#backends));
+    this.command =
+      config.command === undefined ? undefined : this.#session.start('run', config.command, config.terminal);
     const mailboxes = Array.from(
       { length: layout.vcpus },
       (_, i) => new VcpuMailbox(memory.buffer, VCPU_BASE + i * VCPU_STRIDE),
@@ -128,11 +129,7 @@ export class VirtualMachine implements AsyncDisposable {
       onBoot: () => this.#session.begin(),
     });
     this.#timer = ports.timer;
-    this.ready = this.#session.ready;
     this.serial = readableOf(this.#backends.serial.output);
-    if (config.command !== undefined) {
-      this.command = this.#session.start('run', config.command, config.terminal);
-    }
     void this.#machine.exited.then((exit) => this.#session.end(endError(exit)));
   }
 
@@ -143,6 +140,11 @@ export class VirtualMachine implements AsyncDisposable {
   /** Resolves when the machine has ended and everything of it is gone. Never rejects. */
   get exited(): Promise<MachineExit> {
     return this.#machine.exited;
+  }
+
+  /** The guest's kernel release, when its init is up (again, after a reset). Rejects when the machine ends before. */
+  get ready(): Promise<string> {
+    return this.#session.ready;
   }
 
   /** Guest instructions executed, up to the last pause or exit. */
@@ -226,6 +228,13 @@ function diskName(index: number): string {
 
 /** Slot order: console and rng first, then the disks. */
 function platformConfig(disks: readonly DiskConfig[]): PlatformConfig {
+  const most = VIRTIO_PINS.length - 2;
+  if (disks.length > most) {
+    throw new VmError('USAGE', {
+      message: `${disks.length} disks were asked for; a machine has at most ${most}`,
+      remedy: 'Attach fewer disks',
+    });
+  }
   const blk = disks.map(
     ({ readOnly }, i): VirtioConfig => ({ type: 'blk', disk: diskName(i), readOnly, serial: diskName(i) }),
   );
