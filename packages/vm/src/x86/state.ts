@@ -115,6 +115,24 @@ export const MXCSR: number = 0x16a0; // i32
 export const FCS: number = 0x16a4; // i32: selectors of FIP and FDP
 export const FDS: number = 0x16a8;
 
+/**
+ * Scratch of the 80-bit arithmetic (x86/sem/ext80.ts). A function that gives an 80-bit value returns the
+ * significand and leaves sign and exponent in X87_SE; X87_LOW is the low half of 128-bit results.
+ */
+export const X87_SE: number = 0x1700; // i32
+/** Exceptions and condition codes of the instruction in progress, at their places in FSW, i32. */
+export const X87_EXCEPTIONS: number = 0x1704;
+export const X87_LOW: number = 0x1708; // i64
+/** DE when the memory operand of the instruction in progress was denormal, i32. */
+export const X87_DENORMAL: number = 0x1710;
+/** Exponent and sign of a wide number (ext80-wide.ts), quotient bits; i32 each. */
+export const X87_EXPONENT: number = 0x1714;
+export const X87_SIGN: number = 0x1718;
+export const X87_QUOTIENT: number = 0x171c;
+/** Two 80-bit values kept across calls: {i64 significand, i32 sign and exponent}. */
+export const X87_FIRST: number = 0x1720;
+export const X87_SECOND: number = 0x1730;
+
 export const REGISTERS_END: number = 0x1800;
 export const APIC_PAGE: number = 0x2000;
 export const ITLB: number = 0x4000;

@@ -1,7 +1,8 @@
 /** The instruction table: every row of every family, numbered. */
 import type { Row } from '../row.ts';
+import { X87_ROWS } from './x87.ts';
 
-const FAMILIES: readonly (readonly Row[])[] = [];
+const FAMILIES: readonly (readonly Row[])[] = [X87_ROWS];
 
 export const ROWS: readonly Row[] = FAMILIES.flat();
 ROWS.forEach((row, index) => {

@@ -1,0 +1,15 @@
+/** Every warm function of the x87. */
+import type { Definition } from '../block.ts';
+import { EXT80_ARITH } from './ext80-arith.ts';
+import { EXT80_CONVERT } from './ext80-convert.ts';
+import { EXT80_ROUND } from './ext80-round.ts';
+import { X87_FUNCTIONS } from './x87-functions.ts';
+import { X87_STACK } from './x87-stack.ts';
+
+export const X87_DEFINITIONS: readonly Definition[] = [
+  ...EXT80_ROUND,
+  ...EXT80_ARITH,
+  ...EXT80_CONVERT,
+  ...X87_STACK,
+  ...X87_FUNCTIONS,
+];
