@@ -8,7 +8,7 @@ const SECTOR = 512;
 export interface RawDisk {
   readonly file: BlockFile;
   readonly readOnly: boolean;
-  close(): Promise<void>;
+  readonly close: () => Promise<void>;
 }
 
 async function readFully(handle: FileHandle, offsetBytes: number, target: Uint8Array): Promise<void> {
