@@ -27,6 +27,8 @@ export type Stmt =
   | { readonly k: 'break' }
   | { readonly k: 'continue' }
   | { readonly k: 'call'; readonly name: string; readonly args: readonly E[] }
+  /** memory.copy (destination, source, bytes) or memory.fill (destination, byte value, bytes), all i32. */
+  | { readonly k: 'bulk'; readonly op: 'memory.copy' | 'memory.fill'; readonly args: readonly [E, E, E] }
   | { readonly k: 'return'; readonly values: readonly E[] }
   /** Ends an instruction (ops.ts): how the run loop goes on. */
   | { readonly k: 'end'; readonly how: End };
@@ -113,6 +115,16 @@ export class B {
   }
   fence(): void {
     this.emit({ k: 'fence' });
+  }
+  hostCopy(destination: E, source: E, bytes: E): void {
+    this.emit({ k: 'bulk', op: 'memory.copy', args: [destination, source, bytes] });
+  }
+  hostFill(destination: E, value: E, bytes: E): void {
+    this.emit({ k: 'bulk', op: 'memory.fill', args: [destination, value, bytes] });
+  }
+  /** Evaluates for its effect only (atomics). */
+  drop(value: E): void {
+    this.emit({ k: 'drop', value });
   }
   /** Calls a function without a result. */
   callVoid(name: string, ...args: E[]): void {

@@ -12,8 +12,8 @@
  * Encoding: mandatory prefix (NP 66 F3 F2), opcode bytes, `+r`, then ModR/M: /r or /0–/7, suffixed m (memory only)
  * or r (register only), or `=D0` for a whole ModR/M byte.
  * Attributes: o64 i64 (only / not in 64-bit mode), d64 f64 (operand size 64 by default / always), w0 w1 (REX.W),
- * size=v (no sized operand, but the operand size matters), lock, end (ends a block), cpl0, sti (interrupt shadow),
- * unaligned, feature=NAME, and flags: r= w= u= of the letters o s z a p c d i t.
+ * size=v size=b (no sized operand, but the operand size matters), lock, end (ends a block), cpl0, sti (interrupt
+ * shadow), unaligned, lea (no segment), nomem (memory operand never touched), string, popea, cold, feature=NAME, and flags: r= w= u= of the letters o s z a p c d i t.
  */
 import type { Ops } from './ops.ts';
 
@@ -131,6 +131,7 @@ export function rowSizes(r: Row): readonly number[] {
   if (r.attributes.has('f64'))
     return r.attributes.has('i64') ? [2, 4] : r.attributes.has('o64') ? [8] : [2, 4, 8];
   if (sized) return [2, 4, 8];
+  if (r.attributes.has('size=b')) return [1];
   if (letters.includes('y') || r.attributes.has('size=y')) return [4, 8];
   return [0];
 }

@@ -94,6 +94,16 @@ export const PAGE_FLAGS: number = 0x1454; // i32: host address of the page flags
 export const PHYSICAL_MASK: number = 0x1458; // i64: reserved physical address bits are outside
 /** Result of the page walk: guest-physical address, i64. */
 export const WALK_GPA: number = 0x1460;
+/** Permissions the page walk found (engine/mmu/walk.ts), i32. */
+export const WALK_FLAGS: number = 0x1468;
+/** 1 = the #GP in FAULT comes from a non-canonical address, i32. */
+export const FAULT_NON_CANONICAL: number = 0x146c;
+/** 1 = CR0.AM, RFLAGS.AC and CPL 3: every access takes the slow path and is checked, i32. */
+export const ALIGNMENT_CHECK: number = 0x1470;
+/** Host address of the code byte at RIP, left by the block lookup for the decoder, i32. */
+export const FETCH_HOST: number = 0x1474;
+/** 1 = the block at RIP was decoded for another second page: decode it again, i32. */
+export const RECODE: number = 0x1478;
 /** Where page-crossing and device accesses put their bytes: 64 B, 16-byte aligned. */
 export const SCRATCH: number = 0x1480;
 

@@ -1,0 +1,325 @@
+/**
+ * Generates the interpreter: one WebAssembly module with every handler, the warm functions and the run loop.
+ *
+ *   run(cpu): dispatches records until something outside the guest's code has to happen; returns RUN_EXIT.
+ *
+ * Hot handlers stand in the run loop behind one br_table; all others are functions of their own, which V8 compiles
+ * only when they first run.
+ */
+import { Bytes, type FunctionBody, ModuleBuilder } from '../../wasm/module.ts';
+import type { Ty } from '../../wasm/opcodes.ts';
+import type { Definition, End, Stmt } from '../../x86/block.ts';
+import { type EmitContext, emitStatements } from '../../x86/emit.ts';
+import { DEFINITIONS } from '../../x86/program.ts';
+import * as S from '../../x86/state.ts';
+import { ACCESS_DEFINITIONS } from '../mmu/access.ts';
+import { FETCH_DEFINITIONS } from '../mmu/fetch.ts';
+import { WALK_DEFINITIONS } from '../mmu/walk.ts';
+import { STATUS } from '../unit.ts';
+import { FIRST_FORM, FORMS } from './handlers.ts';
+import { InterpOps } from './interp-ops.ts';
+import { isHot } from './hot.ts';
+import { MICRO_DEFINITIONS, MICRO_FUNCTIONS } from './micro.ts';
+
+/** What `run` returns. */
+export const RUN_EXIT = {
+  /** At a block boundary: budget used up, or attention wanted. */
+  BOUNDARY: 0,
+  /** A handler left: FAULT is set or a cold operation asked for it. RECORD names the instruction. */
+  RECORD: 1,
+  /** No decoded block at RIP: FAULT is set, or FETCH_HOST is where to decode. */
+  NO_BLOCK: 2,
+} as const;
+
+const IMPORTS: readonly { name: string; params: readonly Ty[]; result: Ty | null }[] = [
+  { name: 'mmio_read', params: ['i32', 'i32', 'i32'], result: 'i32' },
+  { name: 'mmio_write', params: ['i32', 'i32', 'i32', 'i32'], result: null },
+  { name: 'system', params: ['i32', 'i32'], result: 'i32' },
+  { name: 'code_written', params: ['i32', 'i32'], result: null },
+  { name: 'watch', params: ['i32', 'i32', 'i32', 'i32'], result: null },
+];
+/** Warm functions that TypeScript calls. */
+const EXPORTED = ['walk', 'fill', 'fetch_host'];
+
+/** @param injected rows whose semantics are replaced on purpose (fuzzing the fuzzer) */
+export function generateInterpreter(memoryPages: { min: number; max: number }): Uint8Array {
+  const module = new ModuleBuilder();
+  const indices = new Map<string, number>();
+  for (const f of IMPORTS) indices.set(f.name, module.import('env', f.name, ['i32', ...f.params], f.result));
+  const definitions = [...WALK_DEFINITIONS, ...ACCESS_DEFINITIONS, ...FETCH_DEFINITIONS, ...MICRO_DEFINITIONS, ...DEFINITIONS];
+  for (const d of definitions) {
+    if (indices.has(d.name)) throw new Error(`two functions are called ${d.name}`);
+    indices.set(d.name, module.reserve());
+  }
+  const functionIndex = (name: string): number => {
+    const index = indices.get(name);
+    if (index === undefined) throw new Error(`no function is called ${name}`);
+    return index;
+  };
+  for (const d of definitions) module.body(functionIndex(d.name), definitionBody(d, functionIndex));
+  for (const name of EXPORTED) module.export(name, functionIndex(name));
+
+  const table = MICRO_FUNCTIONS.map(functionIndex);
+  const inlined: { handler: number; ops: InterpOps }[] = [];
+  FORMS.forEach((form, i) => {
+    const hot = isHot(form);
+    const ops = stage(i, hot);
+    if (hot && !hasReturn(ops.statements)) {
+      inlined.push({ handler: FIRST_FORM + i, ops });
+      table.push(functionIndex('micro_stale'));
+      return;
+    }
+    const index = module.reserve();
+    const name = `${form.row.text.split('|')[0]?.trim()} ${form.opsize}${form.memory ? 'm' : ''}`;
+    module.body(index, handlerBody(name, hot ? stage(i, false) : ops, functionIndex));
+    table.push(index);
+  });
+  const run = module.reserve();
+  module.body(run, runLoop(inlined, table.length, functionIndex, module.type(['i32', 'i32'], 'i32')));
+  module.export('run', run);
+  module.table(table);
+  return module.write(memoryPages);
+}
+
+function stage(formIndex: number, inline: boolean): InterpOps {
+  const form = FORMS[formIndex];
+  if (form === undefined) throw new Error(`no form ${formIndex}`);
+  const ops = new InterpOps(form, inline);
+  form.row.semantics(ops);
+  return ops;
+}
+
+function hasReturn(statements: readonly Stmt[]): boolean {
+  return statements.some(
+    (s) =>
+      s.k === 'return' ||
+      (s.k === 'if' && (hasReturn(s.then) || hasReturn(s.else))) ||
+      (s.k === 'loop' && hasReturn(s.body)),
+  );
+}
+
+function definitionBody(d: Definition, functionIndex: (name: string) => number): FunctionBody {
+  const code = new Bytes();
+  const context: EmitContext = {
+    cpu: 0,
+    record: -1,
+    firstParam: 1,
+    local: (i) => 1 + d.params.length + i,
+    functionIndex,
+    end: (how) => {
+      throw new Error(`${d.name} is no instruction and cannot end with ${how}`);
+    },
+  };
+  emitStatements(d.body.statements, code, context);
+  if (d.result !== null) code.byte(0x00);
+  return { name: d.name, params: ['i32', ...d.params], result: d.result, locals: d.body.locals, code: code.bytes().slice() };
+}
+
+const STATUS_OF: Readonly<Record<End, number>> = { next: STATUS.NEXT, jump: STATUS.JUMP, exit: STATUS.EXIT };
+
+function handlerBody(name: string, ops: InterpOps, functionIndex: (name: string) => number): FunctionBody {
+  const code = new Bytes();
+  emitStatements(ops.statements, code, {
+    cpu: 0,
+    record: 1,
+    firstParam: -1,
+    local: (i) => 2 + i,
+    functionIndex,
+    end: (how, out) => out.byte(0x41, STATUS_OF[how], 0x0f),
+  });
+  code.byte(0x41, 0);
+  return { name, params: ['i32', 'i32'], result: 'i32', locals: ops.locals, code: code.bytes().slice() };
+}
+
+const CPU = 0;
+const REC_LOCAL = 1;
+const RIP_LOCAL = 2;
+const ENTRY_LOCAL = 3;
+const FIRST_POOL = 4;
+
+/** Instruction shorthands of the run loop. */
+function assembler(out: Bytes): Readonly<Record<string, (...n: number[]) => void>> {
+  const op1 = (code: number) => (n = 0): void => {
+    out.byte(code);
+    out.u32(n);
+  };
+  const memory = (code: number) => (offset = 0): void => {
+    out.byte(code, 0);
+    out.u32(offset);
+  };
+  return {
+    get: op1(0x20),
+    set: op1(0x21),
+    tee: op1(0x22),
+    br: op1(0x0c),
+    call: op1(0x10),
+    i32: (n = 0) => {
+      out.byte(0x41);
+      out.s32(n);
+    },
+    load: memory(0x28),
+    load64: memory(0x29),
+    load16u: memory(0x2f),
+    store: memory(0x36),
+    store64: memory(0x37),
+  };
+}
+
+function runLoop(
+  inlined: readonly { handler: number; ops: InterpOps }[],
+  handlers: number,
+  functionIndex: (name: string) => number,
+  handlerType: number,
+): FunctionBody {
+  const out = new Bytes();
+  const a = assembler(out) as Record<string, (n?: number) => void>;
+  const pool = new LocalPool(FIRST_POOL);
+  const n = inlined.length;
+  out.byte(0x03, 0x40); // loop lookup
+  // leave when the budget is used up or the mailbox wants attention
+  a['get']?.(CPU);
+  a['load']?.(S.BUDGET);
+  a['i32']?.(0);
+  out.byte(0x4c); // le_s
+  a['get']?.(CPU);
+  a['load']?.(0);
+  out.byte(0x72, 0x04, 0x40); // or, if
+  a['get']?.(CPU);
+  a['i32']?.(0);
+  a['store']?.(S.RECORD);
+  a['i32']?.(RUN_EXIT.BOUNDARY);
+  out.byte(0x0f, 0x0b); // return, end
+  // jump cache
+  a['get']?.(CPU);
+  a['load64']?.(S.RIP);
+  a['tee']?.(RIP_LOCAL);
+  a['get']?.(RIP_LOCAL);
+  out.byte(0x42, 12, 0x88, 0x85, 0xa7); // i64.const 12, shr_u, xor, wrap
+  a['i32']?.(S.JUMP_CACHE_ENTRIES - 1);
+  out.byte(0x71, 0x41, 4, 0x74); // and, i32.const 4, shl
+  a['get']?.(CPU);
+  out.byte(0x6a); // add
+  a['tee']?.(ENTRY_LOCAL);
+  a['load64']?.(S.JUMP_CACHE);
+  a['get']?.(RIP_LOCAL);
+  a['get']?.(CPU);
+  a['load64']?.(S.JUMP_KEY);
+  out.byte(0x85, 0x51, 0x04, 0x40); // xor, i64.eq, if
+  a['get']?.(ENTRY_LOCAL);
+  a['load']?.(S.JUMP_CACHE + 8);
+  a['set']?.(REC_LOCAL);
+  out.byte(0x05); // else
+  a['get']?.(CPU);
+  a['get']?.(RIP_LOCAL);
+  a['call']?.(functionIndex('find_block'));
+  a['tee']?.(REC_LOCAL);
+  out.byte(0x45, 0x04, 0x40); // eqz, if
+  a['get']?.(CPU);
+  a['i32']?.(0);
+  a['store']?.(S.RECORD);
+  a['i32']?.(RUN_EXIT.NO_BLOCK);
+  out.byte(0x0f, 0x0b, 0x0b); // return, end, end
+  a['get']?.(CPU);
+  a['get']?.(RIP_LOCAL);
+  a['store64']?.(S.BLOCK_RIP);
+
+  out.byte(0x03, 0x40); // loop next
+  out.byte(0x02, 0x40, 0x02, 0x40, 0x02, 0x40); // block exit, block jump, block default
+  for (let i = 0; i < n; i++) out.byte(0x02, 0x40);
+  a['get']?.(REC_LOCAL);
+  a['load16u']?.(S.REC.HANDLER);
+  out.byte(0x0e);
+  out.u32(handlers);
+  const label = new Map(inlined.map(({ handler }, i) => [handler, i]));
+  for (let h = 0; h < handlers; h++) out.u32(label.get(h) ?? n);
+  out.u32(n);
+  inlined.forEach(({ ops }, i) => {
+    out.byte(0x0b); // end of the block that leads here
+    const toDefault = n - 1 - i;
+    const end = (how: End, o: Bytes, depth: number): void => {
+      if (how === 'next') o.byte(0x20, REC_LOCAL, 0x41, S.REC.SIZE, 0x6a, 0x21, REC_LOCAL);
+      o.byte(0x0c);
+      o.u32(toDefault + depth + (how === 'jump' ? 1 : how === 'exit' ? 2 : 3));
+    };
+    pool.reset();
+    const locals = ops.locals.map((ty) => pool.take(ty));
+    const context: EmitContext = {
+      cpu: CPU,
+      record: REC_LOCAL,
+      firstParam: -1,
+      local: (l) => locals[l] as number,
+      functionIndex,
+      end,
+    };
+    emitStatements(ops.statements, out, context);
+    end('next', out, 0);
+  });
+  out.byte(0x0b); // default: a function
+  a['get']?.(CPU);
+  a['get']?.(REC_LOCAL);
+  a['get']?.(REC_LOCAL);
+  a['load16u']?.(S.REC.HANDLER);
+  out.byte(0x11);
+  out.u32(handlerType);
+  out.byte(0);
+  a['tee']?.(ENTRY_LOCAL);
+  out.byte(0x45, 0x04, 0x40); // eqz, if
+  a['get']?.(REC_LOCAL);
+  a['i32']?.(S.REC.SIZE);
+  out.byte(0x6a);
+  a['set']?.(REC_LOCAL);
+  a['br']?.(3);
+  out.byte(0x0b);
+  a['get']?.(ENTRY_LOCAL);
+  a['i32']?.(STATUS.EXIT);
+  out.byte(0x46, 0x0d, 1); // eq, br_if exit
+  out.byte(0x0b); // jump
+  spend(a, out, 1);
+  a['br']?.(2); // past exit and next: lookup
+  out.byte(0x0b); // exit
+  spend(a, out, 0);
+  a['get']?.(CPU);
+  a['get']?.(REC_LOCAL);
+  a['store']?.(S.RECORD);
+  a['i32']?.(RUN_EXIT.RECORD);
+  out.byte(0x0f, 0x0b, 0x0b, 0x00); // return, end next, end lookup, unreachable
+  return { name: 'run', params: ['i32'], result: 'i32', locals: ['i32', 'i64', 'i32', ...pool.types], code: out.bytes().slice() };
+}
+
+/** BUDGET −= instructions before this record + `own`. */
+function spend(a: Record<string, (n?: number) => void>, out: Bytes, own: number): void {
+  a['get']?.(CPU);
+  a['get']?.(CPU);
+  a['load']?.(S.BUDGET);
+  a['get']?.(REC_LOCAL);
+  a['load16u']?.(S.REC.COUNT);
+  if (own !== 0) {
+    a['i32']?.(own);
+    out.byte(0x6a);
+  }
+  out.byte(0x6b);
+  a['store']?.(S.BUDGET);
+}
+
+/** Locals that the inlined handlers share: each handler starts anew. */
+class LocalPool {
+  readonly types: Ty[] = [];
+  readonly #first: number;
+  #used = new Map<Ty, number>();
+
+  constructor(first: number) {
+    this.#first = first;
+  }
+  reset(): void {
+    this.#used = new Map();
+  }
+  take(ty: Ty): number {
+    let skip = this.#used.get(ty) ?? 0;
+    this.#used.set(ty, skip + 1);
+    for (let i = 0; i < this.types.length; i++) {
+      if (this.types[i] === ty && skip-- === 0) return this.#first + i;
+    }
+    this.types.push(ty);
+    return this.#first + this.types.length - 1;
+  }
+}

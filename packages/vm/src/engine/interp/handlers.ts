@@ -1,0 +1,43 @@
+/**
+ * The interpreter's handlers: one per form (row × operand size × register or memory), numbered the same way when the
+ * module is generated and when code is decoded, and a few micro-operations that the decoder inserts.
+ */
+import { ROWS } from '../../x86/isa/index.ts';
+import type { Form } from '../../x86/ops.ts';
+import { memoryVariants, rowSizes } from '../../x86/row.ts';
+
+/** Micro-operations, by handler number. */
+export const MICRO = {
+  /** Decoded code was overwritten: look the block at this record's RIP up again. */
+  STALE: 0,
+  /** End of a block without a branch: RIP = block + offset. */
+  FALL: 1,
+  /** EA_SCRATCH = segment base + (base + index << shift + displacement) under the record's masks. */
+  ADDRESS: 2,
+  /** As ADDRESS, with limit and type checks of a segment that is not flat. */
+  CHECKED_ADDRESS: 3,
+  /** The bytes do not decode: #UD, or #GP for an instruction longer than 15 bytes (immediate = vector). */
+  UNDEFINED: 4,
+  /** An instruction crosses into a page: stale unless that page is at the host address in the immediate. */
+  CROSSES: 5,
+  /** Single step: returns to the run loop after the instruction before it. */
+  STEP: 6,
+} as const;
+export const FIRST_FORM = 7;
+
+export const FORMS: readonly Form[] = ROWS.flatMap((row) =>
+  rowSizes(row).flatMap((opsize) => memoryVariants(row).map((memory) => ({ row, opsize, memory }))),
+);
+
+const handlerByForm = new Map<number, number>();
+function key(row: number, opsize: number, memory: boolean): number {
+  return row * 32 + opsize * 2 + (memory ? 1 : 0);
+}
+FORMS.forEach((form, i) => {
+  handlerByForm.set(key(form.row.index, form.opsize, form.memory), FIRST_FORM + i);
+});
+
+/** Handler number of a form, or UNDEFINED when the row has no such form. */
+export function handlerOf(row: number, opsize: number, memory: boolean): number {
+  return handlerByForm.get(key(row, opsize, memory)) ?? MICRO.UNDEFINED;
+}

@@ -1,0 +1,113 @@
+/** Micro-operations: what the decoder puts between instructions. Each is a function (cpu, record) → status. */
+import { type B, type Definition, define } from '../../x86/block.ts';
+import { apply, call, type E, i32, i64, select } from '../../x86/expr.ts';
+import { HAS_ERROR_CODE, VECTOR } from '../../x86/ops.ts';
+import * as S from '../../x86/state.ts';
+import { STATUS } from '../unit.ts';
+
+const { REC } = S;
+
+function rip(b: B, record: E): E {
+  return b.state64(S.BLOCK_RIP).add(apply('i64.load16_u', [record], REC.OFFSET));
+}
+/** Goes to the block at this record's RIP without counting the record as an instruction. */
+function restart(b: B, record: E): void {
+  b.setState64(S.RIP, rip(b, record));
+  b.setState32(S.BUDGET, b.state32(S.BUDGET).add(1));
+  b.return(i32(STATUS.JUMP));
+}
+
+function offsetOf(b: B, record: E): E {
+  const base = apply('i64.load', [b.cpu.add(apply('i32.load16_u', [record], REC.BASE))]);
+  const index = apply('i64.load', [b.cpu.add(apply('i32.load16_u', [record], REC.INDEX))]);
+  const sum = b.let(base.add(index.shl(apply('i64.load8_u', [record], REC.SHIFT))).add(apply('i64.load', [record], REC.DISP)));
+  const flags = b.let(apply('i32.load8_u', [record], REC.FLAGS));
+  const narrow = select(flags.and(S.RECORD_FLAG.ADDRESS_16), i64(0xffff), i64(0xffffffffn));
+  const mask = select(flags.and(S.RECORD_FLAG.ADDRESS_16 | S.RECORD_FLAG.ADDRESS_32), narrow, i64(-1));
+  return b.let(sum.and(mask));
+}
+
+/** The segment's state, as a host address to which SEGMENTS offsets apply. */
+function segmentOf(b: B, record: E): { at: E; number: E } {
+  const number = b.let(apply('i32.load8_u', [record], REC.SEGMENT));
+  return { at: b.let(b.cpu.add(number.mul(S.SEGMENT_STRIDE))), number };
+}
+
+function setLinear(b: B, at: E, number: E, offset: E): void {
+  const long = b.let(b.state32(S.CODE_MODE).eq(2));
+  const base = b.hostLoad('i64.load', at, S.SEGMENTS + S.SEG_BASE);
+  const used = select(number.ltU(S.SEG.FS).and(long), i64(0), base);
+  const linear = b.let(used.add(offset));
+  b.setState64(S.EA_SCRATCH, select(long, linear, linear.zeroExtend(4)));
+}
+
+const stale = define('micro_stale', ['i32'], 'i32', (b, record) => restart(b, record));
+const fall = define('micro_fall', ['i32'], 'i32', (b, record) => {
+  b.setState64(S.RIP, rip(b, record));
+  b.return(i32(STATUS.JUMP));
+});
+const address = define('micro_address', ['i32'], 'i32', (b, record) => {
+  const offset = offsetOf(b, record);
+  const { at, number } = segmentOf(b, record);
+  setLinear(b, at, number, offset);
+  b.return(i32(STATUS.NEXT));
+});
+
+/** Segment checks of SDM volume 3, 5.3–5.5, for segments outside 64-bit mode. EXTRA = bytes | write << 15. */
+const checkedAddress = define('micro_checked_address', ['i32'], 'i32', (b, record) => {
+  const offset = offsetOf(b, record);
+  const { at, number } = segmentOf(b, record);
+  const extra = b.let(apply('i32.load16_u', [record], REC.EXTRA));
+  const bytes = b.let(extra.and(0x7fff).u64());
+  const write = b.let(extra.shrU(15));
+  const attributes = b.hostLoad('i32.load', at, S.SEGMENTS + S.SEG_ATTRIBUTES);
+  const limit = b.let(b.hostLoad('i32.load', at, S.SEGMENTS + S.SEG_LIMIT).u64());
+  const code = b.let(attributes.and(8).ne(0));
+  const bit1 = b.let(attributes.and(2).ne(0));
+  const bad = b.var('i32', attributes.and(0x80).eqz());
+  // a code segment is never writable and needs its readable bit; a data segment needs its writable bit
+  bad.set(bad.get().or(write.and(code.or(bit1.eqz()))).or(code.and(bit1.eqz())));
+  const last = b.let(offset.add(bytes).sub(1));
+  const down = b.let(code.eqz().and(attributes.and(4).ne(0)));
+  const top = select(attributes.and(1 << 14), i64(0xffffffffn), i64(0xffff));
+  const outside = select(down, offset.leU(limit).or(last.gtU(top)), last.gtU(limit));
+  bad.set(bad.get().or(outside));
+  b.if(bad.get().and(b.state32(S.CODE_MODE).ne(2)), () => {
+    b.setState32(S.FAULT, select(number.eq(S.SEG.SS), i32(VECTOR.SS), i32(VECTOR.GP)).or(HAS_ERROR_CODE));
+    b.setState32(S.FAULT_CODE, 0);
+    b.return(i32(STATUS.EXIT));
+  });
+  setLinear(b, at, number, offset);
+  b.return(i32(STATUS.NEXT));
+});
+
+const undefinedInstruction = define('micro_undefined', ['i32'], 'i32', (b, record) => {
+  const vector = b.let(apply('i32.load', [record], REC.IMM));
+  b.setState32(S.FAULT, vector);
+  b.setState32(S.FAULT_CODE, 0);
+  b.return(i32(STATUS.EXIT));
+});
+
+const crosses = define('micro_crosses', ['i32'], 'i32', (b, record) => {
+  // the address of the next page is where this instruction's page ends
+  const next = b.let(rip(b, record).or(0xfff).add(1));
+  const host = b.let(call('fetch_host', 'i32', next));
+  b.if(host.eqz(), () => b.return(i32(STATUS.EXIT)));
+  b.if(host.eq(apply('i32.load', [record], REC.IMM)), () => b.return(i32(STATUS.NEXT)));
+  b.setState64(S.RIP, rip(b, record));
+  b.setState32(S.FETCH_HOST, 0);
+  b.setState32(S.RECODE, 1);
+  b.return(i32(STATUS.EXIT));
+});
+
+export const MICRO_DEFINITIONS: readonly Definition[] = [stale, fall, address, checkedAddress, undefinedInstruction, crosses];
+/** Function names by MICRO number. */
+export const MICRO_FUNCTIONS: readonly string[] = [
+  'micro_stale',
+  'micro_fall',
+  'micro_address',
+  'micro_checked_address',
+  'micro_undefined',
+  'micro_crosses',
+  'micro_fall',
+];

@@ -1,0 +1,242 @@
+/**
+ * Writes WebAssembly modules (binary format, WebAssembly 2.0 §5): one growing byte array, no nested arrays.
+ */
+import type { Ty } from './opcodes.ts';
+
+const TYPE_CODE: Readonly<Record<Ty, number>> = { i32: 0x7f, i64: 0x7e, f32: 0x7d, f64: 0x7c, v128: 0x7b };
+
+export class Bytes {
+  #data: Uint8Array = new Uint8Array(1024);
+  length = 0;
+
+  #grow(count: number): void {
+    if (this.length + count <= this.#data.length) return;
+    const bigger = new Uint8Array(Math.max(this.#data.length * 2, this.length + count));
+    bigger.set(this.#data.subarray(0, this.length));
+    this.#data = bigger;
+  }
+  byte(...values: number[]): void {
+    this.#grow(values.length);
+    for (const v of values) this.#data[this.length++] = v;
+  }
+  append(other: Uint8Array): void {
+    this.#grow(other.length);
+    this.#data.set(other, this.length);
+    this.length += other.length;
+  }
+  /** Unsigned LEB128, below 2^32. */
+  u32(value: number): void {
+    let v = value >>> 0;
+    while (v >= 0x80) {
+      this.byte((v & 0x7f) | 0x80);
+      v >>>= 7;
+    }
+    this.byte(v);
+  }
+  /** Signed LEB128. */
+  s64(value: bigint): void {
+    let v = BigInt.asIntN(64, value);
+    for (;;) {
+      const low = Number(v & 0x7fn);
+      v >>= 7n;
+      if ((v === 0n && (low & 0x40) === 0) || (v === -1n && (low & 0x40) !== 0)) {
+        this.byte(low);
+        return;
+      }
+      this.byte(low | 0x80);
+    }
+  }
+  s32(value: number): void {
+    this.s64(BigInt(value | 0));
+  }
+  f64(value: number): void {
+    const b = new Uint8Array(8);
+    new DataView(b.buffer).setFloat64(0, value, true);
+    this.append(b);
+  }
+  f32(value: number): void {
+    const b = new Uint8Array(4);
+    new DataView(b.buffer).setFloat32(0, value, true);
+    this.append(b);
+  }
+  v128(value: bigint): void {
+    for (let i = 0n; i < 16n; i++) this.byte(Number((value >> (i * 8n)) & 0xffn));
+  }
+  name(text: string): void {
+    const bytes = [...text].map((c) => c.charCodeAt(0));
+    this.u32(bytes.length);
+    this.byte(...bytes);
+  }
+  bytes(): Uint8Array {
+    return this.#data.subarray(0, this.length);
+  }
+}
+
+export interface FunctionBody {
+  readonly name: string;
+  readonly params: readonly Ty[];
+  readonly result: Ty | null;
+  /** Types of the locals after the parameters. */
+  readonly locals: readonly Ty[];
+  /** Instructions without the final `end`. */
+  readonly code: Uint8Array;
+}
+
+interface ImportedFunction {
+  readonly module: string;
+  readonly name: string;
+  readonly params: readonly Ty[];
+  readonly result: Ty | null;
+}
+
+/** Collects functions, then writes the module. Imports come first, so all must be added before any function. */
+export class ModuleBuilder {
+  readonly #imports: ImportedFunction[] = [];
+  readonly #functions: (FunctionBody | null)[] = [];
+  readonly #types: string[] = [];
+  readonly #exports: { name: string; index: number }[] = [];
+  #table: readonly number[] = [];
+
+  /** Adds an imported function. @returns its index */
+  import(module: string, name: string, params: readonly Ty[], result: Ty | null): number {
+    this.#imports.push({ module, name, params, result });
+    return this.#imports.length - 1;
+  }
+  /** Reserves a function index, so that functions can call one another in any order. */
+  reserve(): number {
+    this.#functions.push(null);
+    return this.#imports.length + this.#functions.length - 1;
+  }
+  body(index: number, body: FunctionBody): void {
+    this.#functions[index - this.#imports.length] = body;
+  }
+  export(name: string, index: number): void {
+    this.#exports.push({ name, index });
+  }
+  /** Fills table 0 with these functions, from slot 0. */
+  table(functions: readonly number[]): void {
+    this.#table = functions;
+  }
+  /** Index of a function type. */
+  type(params: readonly Ty[], result: Ty | null): number {
+    const key = `${params.join()}:${result ?? ''}`;
+    const found = this.#types.indexOf(key);
+    if (found >= 0) return found;
+    this.#types.push(key);
+    return this.#types.length - 1;
+  }
+
+  /** @param memoryPages minimum and maximum of the imported shared memory `env.memory` */
+  write(memoryPages: { min: number; max: number }): Uint8Array {
+    const functionTypes = this.#functions.map((f) => {
+      if (f === null) throw new Error('a reserved function has no body');
+      return this.type(f.params, f.result);
+    });
+    const importTypes = this.#imports.map((f) => this.type(f.params, f.result));
+    const out = new Bytes();
+    out.byte(0, 0x61, 0x73, 0x6d, 1, 0, 0, 0);
+    section(out, 1, (s) => {
+      s.u32(this.#types.length);
+      for (const key of this.#types) {
+        const [params = '', result = ''] = key.split(':');
+        const list = params === '' ? [] : (params.split(',') as Ty[]);
+        s.byte(0x60);
+        s.u32(list.length);
+        s.byte(...list.map((t) => TYPE_CODE[t]));
+        if (result === '') s.u32(0);
+        else s.byte(1, TYPE_CODE[result as Ty]);
+      }
+    });
+    section(out, 2, (s) => {
+      s.u32(this.#imports.length + 1);
+      this.#imports.forEach((f, i) => {
+        s.name(f.module);
+        s.name(f.name);
+        s.byte(0);
+        s.u32(importTypes[i] as number);
+      });
+      s.name('env');
+      s.name('memory');
+      s.byte(2, 3);
+      s.u32(memoryPages.min);
+      s.u32(memoryPages.max);
+    });
+    section(out, 3, (s) => {
+      s.u32(functionTypes.length);
+      for (const t of functionTypes) s.u32(t);
+    });
+    if (this.#table.length > 0) {
+      section(out, 4, (s) => {
+        s.byte(1, 0x70, 1);
+        s.u32(this.#table.length);
+        s.u32(this.#table.length);
+      });
+    }
+    section(out, 7, (s) => {
+      s.u32(this.#exports.length);
+      for (const e of this.#exports) {
+        s.name(e.name);
+        s.byte(0);
+        s.u32(e.index);
+      }
+    });
+    if (this.#table.length > 0) {
+      section(out, 9, (s) => {
+        s.byte(1, 0, 0x41, 0, 0x0b);
+        s.u32(this.#table.length);
+        for (const f of this.#table) s.u32(f);
+      });
+    }
+    section(out, 10, (s) => {
+      s.u32(this.#functions.length);
+      for (const f of this.#functions) {
+        if (f === null) continue;
+        const body = new Bytes();
+        const groups = localGroups(f.locals);
+        body.u32(groups.length);
+        for (const [count, ty] of groups) {
+          body.u32(count);
+          body.byte(TYPE_CODE[ty]);
+        }
+        body.append(f.code);
+        body.byte(0x0b);
+        s.u32(body.length);
+        s.append(body.bytes());
+      }
+    });
+    section(out, 0, (s) => this.#names(s));
+    return out.bytes().slice();
+  }
+
+  /** The name section: function names for profilers and stack traces. */
+  #names(s: Bytes): void {
+    s.name('name');
+    const map = new Bytes();
+    map.u32(this.#functions.length);
+    this.#functions.forEach((f, i) => {
+      map.u32(this.#imports.length + i);
+      map.name(f?.name ?? '');
+    });
+    s.byte(1);
+    s.u32(map.length);
+    s.append(map.bytes());
+  }
+}
+
+function section(out: Bytes, id: number, fill: (s: Bytes) => void): void {
+  const s = new Bytes();
+  fill(s);
+  out.byte(id);
+  out.u32(s.length);
+  out.append(s.bytes());
+}
+
+function localGroups(locals: readonly Ty[]): [number, Ty][] {
+  const groups: [number, Ty][] = [];
+  for (const ty of locals) {
+    const last = groups.at(-1);
+    if (last !== undefined && last[1] === ty) last[0]++;
+    else groups.push([1, ty]);
+  }
+  return groups;
+}
