@@ -13,6 +13,16 @@ export const STATUS = {
   EXIT: 2,
 } as const;
 
+/** What the interpreter's `run` returns. */
+export const RUN_EXIT = {
+  /** At a block boundary: budget used up, or attention wanted. */
+  BOUNDARY: 0,
+  /** A handler left: FAULT is set or a cold operation asked for it. RECORD names the instruction. */
+  RECORD: 1,
+  /** No decoded block at RIP: FAULT is set, or FETCH_HOST is where to decode. */
+  NO_BLOCK: 2,
+} as const;
+
 /** Access bits of `MemoryUnit.translate` and of page-fault error codes. */
 export const ACCESS = {
   READ: 0,

@@ -5,8 +5,8 @@
  *   0x0000     mailbox (machine/mailbox.ts)
  *   0x1000     registers, segments, control registers, run control, XMM, x87   (the names below)
  *   0x2000     local APIC page
- *   0x4000     instruction TLB: 1024 × {i64 tag, u32 host page, u32 0}
- *   0x10000    jump cache: 4096 × {i64 tag, u32 record, u32 0}
+ *   0x4000     instruction TLB: 1024 × {i64 page address, u32 host page, u32 key}
+ *   0x10000    jump cache: 4096 × {i64 RIP, u32 record, u32 key}
  *   0x20000    block table: 32768 × {u32 host address, u32 mode, u32 record, u32 0}
  *   0xa0000    TLB journal: entries filled since the last flush
  *   0x100000   TLBs: user, kernel, kernel with AC, never filled: each 4096 × 32 B
@@ -78,9 +78,9 @@ export const INTERRUPT_SHADOW: number = 0x1414;
 export const FAULT: number = 0x1418;
 export const FAULT_CODE: number = 0x141c;
 export const FAULT_ADDRESS: number = 0x1420; // i64, CR2 of a page fault
-/** Key XORed into jump-cache tags: (code mode, user, step, generation) << 48, i64. */
+/** Key of jump-cache and instruction-TLB entries: generation << 9 | user << 8 | BLOCK_MODE, i32. */
 export const JUMP_KEY: number = 0x1428;
-/** The decode mode of blocks: code mode | single step << 2 | non-flat segments << 3. */
+/** The decode mode of blocks, i32: code mode | BLOCK_MODE_BIT. */
 export const BLOCK_MODE: number = 0x1430;
 /** Non-zero while an MMIO or watchpoint access needs the slow path (data breakpoints armed). */
 export const DATA_BREAKPOINTS: number = 0x1434;
@@ -143,7 +143,9 @@ export const X87_QUOTIENT: number = 0x171c;
 export const X87_FIRST: number = 0x1720;
 export const X87_SECOND: number = 0x1730;
 
-export const REGISTERS_END: number = 0x1800;
+/** 4096 bits: 2 MiB regions (address bits 21–32) of which the TLBs may hold pieces of large pages. */
+export const LARGE_PAGES: number = 0x1a00;
+export const REGISTERS_END: number = 0x1c00;
 export const APIC_PAGE: number = 0x2000;
 export const ITLB: number = 0x4000;
 export const ITLB_ENTRIES: number = 1024;
@@ -204,6 +206,17 @@ export const REC = {
   DISP: 24,
   IMM: 32,
   SIZE: 40,
+} as const;
+
+export const BLOCK_MODE_BIT = {
+  /** One instruction per block. */
+  STEP: 4,
+  /** Some segment is not flat: memory operands outside 64-bit mode are checked. */
+  SEGMENTED: 8,
+  /** CR0.TS, CR0.EM, CR4.OSFXSR clear: x87, MMX and SSE instructions raise #NM or #UD. */
+  TASK_SWITCHED: 16,
+  EMULATION: 32,
+  NO_FXSR: 64,
 } as const;
 
 export const RECORD_FLAG = {

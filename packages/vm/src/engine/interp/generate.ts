@@ -15,21 +15,11 @@ import * as S from '../../x86/state.ts';
 import { ACCESS_DEFINITIONS } from '../mmu/access.ts';
 import { FETCH_DEFINITIONS } from '../mmu/fetch.ts';
 import { WALK_DEFINITIONS } from '../mmu/walk.ts';
-import { STATUS } from '../unit.ts';
+import { RUN_EXIT, STATUS } from '../unit.ts';
 import { FIRST_FORM, FORMS } from './handlers.ts';
 import { InterpOps } from './interp-ops.ts';
 import { isHot } from './hot.ts';
 import { MICRO_DEFINITIONS, MICRO_FUNCTIONS } from './micro.ts';
-
-/** What `run` returns. */
-export const RUN_EXIT = {
-  /** At a block boundary: budget used up, or attention wanted. */
-  BOUNDARY: 0,
-  /** A handler left: FAULT is set or a cold operation asked for it. RECORD names the instruction. */
-  RECORD: 1,
-  /** No decoded block at RIP: FAULT is set, or FETCH_HOST is where to decode. */
-  NO_BLOCK: 2,
-} as const;
 
 const IMPORTS: readonly { name: string; params: readonly Ty[]; result: Ty | null }[] = [
   { name: 'mmio_read', params: ['i32', 'i32', 'i32'], result: 'i32' },
@@ -46,7 +36,13 @@ export function generateInterpreter(memoryPages: { min: number; max: number }): 
   const module = new ModuleBuilder();
   const indices = new Map<string, number>();
   for (const f of IMPORTS) indices.set(f.name, module.import('env', f.name, ['i32', ...f.params], f.result));
-  const definitions = [...WALK_DEFINITIONS, ...ACCESS_DEFINITIONS, ...FETCH_DEFINITIONS, ...MICRO_DEFINITIONS, ...DEFINITIONS];
+  const definitions = [
+    ...WALK_DEFINITIONS,
+    ...ACCESS_DEFINITIONS,
+    ...FETCH_DEFINITIONS,
+    ...MICRO_DEFINITIONS,
+    ...DEFINITIONS,
+  ];
   for (const d of definitions) {
     if (indices.has(d.name)) throw new Error(`two functions are called ${d.name}`);
     indices.set(d.name, module.reserve());
@@ -112,7 +108,13 @@ function definitionBody(d: Definition, functionIndex: (name: string) => number):
   };
   emitStatements(d.body.statements, code, context);
   if (d.result !== null) code.byte(0x00);
-  return { name: d.name, params: ['i32', ...d.params], result: d.result, locals: d.body.locals, code: code.bytes().slice() };
+  return {
+    name: d.name,
+    params: ['i32', ...d.params],
+    result: d.result,
+    locals: d.body.locals,
+    code: code.bytes().slice(),
+  };
 }
 
 const STATUS_OF: Readonly<Record<End, number>> = { next: STATUS.NEXT, jump: STATUS.JUMP, exit: STATUS.EXIT };
@@ -139,14 +141,18 @@ const FIRST_POOL = 4;
 
 /** Instruction shorthands of the run loop. */
 function assembler(out: Bytes): Readonly<Record<string, (...n: number[]) => void>> {
-  const op1 = (code: number) => (n = 0): void => {
-    out.byte(code);
-    out.u32(n);
-  };
-  const memory = (code: number) => (offset = 0): void => {
-    out.byte(code, 0);
-    out.u32(offset);
-  };
+  const op1 =
+    (code: number) =>
+    (n = 0): void => {
+      out.byte(code);
+      out.u32(n);
+    };
+  const memory =
+    (code: number) =>
+    (offset = 0): void => {
+      out.byte(code, 0);
+      out.u32(offset);
+    };
   return {
     get: op1(0x20),
     set: op1(0x21),
@@ -202,9 +208,12 @@ function runLoop(
   a['tee']?.(ENTRY_LOCAL);
   a['load64']?.(S.JUMP_CACHE);
   a['get']?.(RIP_LOCAL);
+  out.byte(0x51); // i64.eq
+  a['get']?.(ENTRY_LOCAL);
+  a['load']?.(S.JUMP_CACHE + 12);
   a['get']?.(CPU);
-  a['load64']?.(S.JUMP_KEY);
-  out.byte(0x85, 0x51, 0x04, 0x40); // xor, i64.eq, if
+  a['load']?.(S.JUMP_KEY);
+  out.byte(0x46, 0x71, 0x04, 0x40); // i32.eq, and, if
   a['get']?.(ENTRY_LOCAL);
   a['load']?.(S.JUMP_CACHE + 8);
   a['set']?.(REC_LOCAL);
@@ -283,7 +292,13 @@ function runLoop(
   a['store']?.(S.RECORD);
   a['i32']?.(RUN_EXIT.RECORD);
   out.byte(0x0f, 0x0b, 0x0b, 0x00); // return, end next, end lookup, unreachable
-  return { name: 'run', params: ['i32'], result: 'i32', locals: ['i32', 'i64', 'i32', ...pool.types], code: out.bytes().slice() };
+  return {
+    name: 'run',
+    params: ['i32'],
+    result: 'i32',
+    locals: ['i32', 'i64', 'i32', ...pool.types],
+    code: out.bytes().slice(),
+  };
 }
 
 /** BUDGET −= instructions before this record + `own`. */

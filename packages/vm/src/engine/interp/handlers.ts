@@ -20,8 +20,8 @@ export const MICRO = {
   UNDEFINED: 4,
   /** An instruction crosses into a page: stale unless that page is at the host address in the immediate. */
   CROSSES: 5,
-  /** Single step: returns to the run loop after the instruction before it. */
-  STEP: 6,
+  /** Memory barrier before a LOCK-prefixed instruction. */
+  FENCE: 6,
 } as const;
 export const FIRST_FORM = 7;
 

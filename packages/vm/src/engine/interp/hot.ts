@@ -5,7 +5,9 @@
 import type { Form } from '../../x86/ops.ts';
 
 const HOT_MNEMONICS: ReadonlySet<string> = new Set(
-  'MOV ADD SUB AND OR XOR CMP TEST LEA PUSH POP INC DEC MOVZX MOVSX MOVSXD JMP CALL RET SHL SHR SAR NOP'.split(' '),
+  'MOV ADD SUB AND OR XOR CMP TEST LEA PUSH POP INC DEC MOVZX MOVSX MOVSXD JMP CALL RET SHL SHR SAR NOP'.split(
+    ' ',
+  ),
 );
 
 export function isHot(form: Form): boolean {

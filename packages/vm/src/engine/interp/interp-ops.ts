@@ -9,8 +9,23 @@ import * as S from '../../x86/state.ts';
 import { tlbEntry, tlbHost, tlbOffset } from '../mmu/access.ts';
 
 const { REC } = S;
-const FIXED_REGISTER: Readonly<Record<string, number>> = { AL: 0, AX: 0, EAX: 0, rAX: 0, CL: 1, rCX: 1, DX: 2, rDX: 2, AH: 4 };
-const LOAD: Readonly<Record<number, string>> = { 1: 'i64.load8_u', 2: 'i64.load16_u', 4: 'i64.load32_u', 8: 'i64.load' };
+const FIXED_REGISTER: Readonly<Record<string, number>> = {
+  AL: 0,
+  AX: 0,
+  EAX: 0,
+  rAX: 0,
+  CL: 1,
+  rCX: 1,
+  DX: 2,
+  rDX: 2,
+  AH: 4,
+};
+const LOAD: Readonly<Record<number, string>> = {
+  1: 'i64.load8_u',
+  2: 'i64.load16_u',
+  4: 'i64.load32_u',
+  8: 'i64.load',
+};
 
 /** The record being executed. */
 export const RECORD: E = new E('rec', 'i32');
@@ -144,7 +159,11 @@ export class InterpOps extends Ops {
   }
   get sourceSegmentBase(): E {
     const segment = this.let(apply('i32.load8_u', [RECORD], REC.SEGMENT));
-    const base = this.hostLoad('i64.load', this.cpu.add(segment.mul(S.SEGMENT_STRIDE)), S.SEGMENTS + S.SEG_BASE);
+    const base = this.hostLoad(
+      'i64.load',
+      this.cpu.add(segment.mul(S.SEGMENT_STRIDE)),
+      S.SEGMENTS + S.SEG_BASE,
+    );
     return this.let(select(segment.ltU(S.SEG.FS).and(this.state32(S.CODE_MODE).eq(2)), i64(0), base));
   }
   segmentBase(index: number): E {
@@ -188,7 +207,8 @@ export class InterpOps extends Ops {
         this.callVoid('store_slow', va, v, i32(bytes));
         this.#faultCheck();
       },
-      () => this.hostStore(bytes === 8 ? 'i64.store' : `i64.store${bytes * 8}`, tlbHost(this, entry, offset), v),
+      () =>
+        this.hostStore(bytes === 8 ? 'i64.store' : `i64.store${bytes * 8}`, tlbHost(this, entry, offset), v),
     );
   }
   load128(va: E): E {

@@ -20,7 +20,9 @@ function restart(b: B, record: E): void {
 function offsetOf(b: B, record: E): E {
   const base = apply('i64.load', [b.cpu.add(apply('i32.load16_u', [record], REC.BASE))]);
   const index = apply('i64.load', [b.cpu.add(apply('i32.load16_u', [record], REC.INDEX))]);
-  const sum = b.let(base.add(index.shl(apply('i64.load8_u', [record], REC.SHIFT))).add(apply('i64.load', [record], REC.DISP)));
+  const sum = b.let(
+    base.add(index.shl(apply('i64.load8_u', [record], REC.SHIFT))).add(apply('i64.load', [record], REC.DISP)),
+  );
   const flags = b.let(apply('i32.load8_u', [record], REC.FLAGS));
   const narrow = select(flags.and(S.RECORD_FLAG.ADDRESS_16), i64(0xffff), i64(0xffffffffn));
   const mask = select(flags.and(S.RECORD_FLAG.ADDRESS_16 | S.RECORD_FLAG.ADDRESS_32), narrow, i64(-1));
@@ -44,6 +46,7 @@ function setLinear(b: B, at: E, number: E, offset: E): void {
 const stale = define('micro_stale', ['i32'], 'i32', (b, record) => restart(b, record));
 const fall = define('micro_fall', ['i32'], 'i32', (b, record) => {
   b.setState64(S.RIP, rip(b, record));
+  b.setState32(S.INTERRUPT_SHADOW, apply('i32.load', [record], REC.IMM));
   b.return(i32(STATUS.JUMP));
 });
 const address = define('micro_address', ['i32'], 'i32', (b, record) => {
@@ -66,7 +69,12 @@ const checkedAddress = define('micro_checked_address', ['i32'], 'i32', (b, recor
   const bit1 = b.let(attributes.and(2).ne(0));
   const bad = b.var('i32', attributes.and(0x80).eqz());
   // a code segment is never writable and needs its readable bit; a data segment needs its writable bit
-  bad.set(bad.get().or(write.and(code.or(bit1.eqz()))).or(code.and(bit1.eqz())));
+  bad.set(
+    bad
+      .get()
+      .or(write.and(code.or(bit1.eqz())))
+      .or(code.and(bit1.eqz())),
+  );
   const last = b.let(offset.add(bytes).sub(1));
   const down = b.let(code.eqz().and(attributes.and(4).ne(0)));
   const top = select(attributes.and(1 << 14), i64(0xffffffffn), i64(0xffff));
@@ -100,7 +108,20 @@ const crosses = define('micro_crosses', ['i32'], 'i32', (b, record) => {
   b.return(i32(STATUS.EXIT));
 });
 
-export const MICRO_DEFINITIONS: readonly Definition[] = [stale, fall, address, checkedAddress, undefinedInstruction, crosses];
+const fence = define('micro_fence', ['i32'], 'i32', (b) => {
+  b.fence();
+  b.return(i32(STATUS.NEXT));
+});
+
+export const MICRO_DEFINITIONS: readonly Definition[] = [
+  stale,
+  fall,
+  address,
+  checkedAddress,
+  undefinedInstruction,
+  crosses,
+  fence,
+];
 /** Function names by MICRO number. */
 export const MICRO_FUNCTIONS: readonly string[] = [
   'micro_stale',
@@ -109,5 +130,5 @@ export const MICRO_FUNCTIONS: readonly string[] = [
   'micro_checked_address',
   'micro_undefined',
   'micro_crosses',
-  'micro_fall',
+  'micro_fence',
 ];

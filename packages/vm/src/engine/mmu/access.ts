@@ -9,14 +9,32 @@ import { vectorOf, VECTOR, HAS_ERROR_CODE } from '../../x86/ops.ts';
 import * as S from '../../x86/state.ts';
 import { DEVICE } from './walk.ts';
 
-const LOAD: Readonly<Record<number, string>> = { 1: 'i64.load8_u', 2: 'i64.load16_u', 4: 'i64.load32_u', 8: 'i64.load' };
-const STORE: Readonly<Record<number, string>> = { 1: 'i64.store8', 2: 'i64.store16', 4: 'i64.store32', 8: 'i64.store' };
+const LOAD: Readonly<Record<number, string>> = {
+  1: 'i64.load8_u',
+  2: 'i64.load16_u',
+  4: 'i64.load32_u',
+  8: 'i64.load',
+};
+const STORE: Readonly<Record<number, string>> = {
+  1: 'i64.store8',
+  2: 'i64.store16',
+  4: 'i64.store32',
+  8: 'i64.store',
+};
 const WRITE = 1;
 const CODE = 4;
 
 /** Host address of the TLB entry for `va` in the table of the current mode. */
 export function tlbEntry(b: B, va: E): E {
-  return b.let(b.state32(S.TLB_TABLE).add(va.shrU(12).wrap().and(S.TLB_ENTRIES - 1).shl(5)));
+  return b.let(
+    b.state32(S.TLB_TABLE).add(
+      va
+        .shrU(12)
+        .wrap()
+        .and(S.TLB_ENTRIES - 1)
+        .shl(5),
+    ),
+  );
 }
 /** Offset of `va` in its page when the tag at `tagOffset` (0 read, 8 write) matches; huge otherwise. i64 */
 export function tlbOffset(b: B, entry: E, tagOffset: number, va: E): E {
@@ -101,7 +119,13 @@ const loadSlow = define('load_slow', ['i64', 'i32', 'i32'], 'i64', (b, va, bytes
       const inFirst = b.let(i.get().ltU(room));
       const byte = b.var('i64');
       const at = (base: E, other: E): E =>
-        b.let(new E('select', base.ty, [base.add(base.ty === 'i64' ? i.get().u64() : i.get()), other.add(base.ty === 'i64' ? i.get().sub(room).u64() : i.get().sub(room)), inFirst]));
+        b.let(
+          new E('select', base.ty, [
+            base.add(base.ty === 'i64' ? i.get().u64() : i.get()),
+            other.add(base.ty === 'i64' ? i.get().sub(room).u64() : i.get().sub(room)),
+            inFirst,
+          ]),
+        );
       const host = b.let(new E('select', 'i32', [first, second, inFirst]));
       b.if(
         host.eq(DEVICE),
@@ -117,7 +141,10 @@ const loadSlow = define('load_slow', ['i64', 'i32', 'i32'], 'i64', (b, va, bytes
 
 /** Tells the decoded-code cache about a write to RAM when the page holds decoded code. */
 const noteWrite = define('note_write', ['i32', 'i32'], null, (b, host, bytes) => {
-  const flag = b.hostLoad('i32.load8_u', host.sub(b.state32(S.RAM_OFFSET)).shrU(12).add(b.state32(S.PAGE_FLAGS)));
+  const flag = b.hostLoad(
+    'i32.load8_u',
+    host.sub(b.state32(S.RAM_OFFSET)).shrU(12).add(b.state32(S.PAGE_FLAGS)),
+  );
   b.if(flag.and(CODE), () => b.callVoid('code_written', host, bytes));
 });
 

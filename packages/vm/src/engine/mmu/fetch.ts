@@ -7,12 +7,27 @@ import { DEVICE } from './walk.ts';
 
 /** Host address of the instruction byte at RIP; 0 = FAULT is set. Through the instruction TLB. */
 const fetchHost = define('fetch_host', ['i64'], 'i32', (b, rip) => {
-  const entry = b.let(b.cpu.add(rip.shrU(12).wrap().and(S.ITLB_ENTRIES - 1).shl(4)));
-  const tag = b.let(rip.and(~0xfffn).xor(b.state64(S.JUMP_KEY)));
+  const entry = b.let(
+    b.cpu.add(
+      rip
+        .shrU(12)
+        .wrap()
+        .and(S.ITLB_ENTRIES - 1)
+        .shl(4),
+    ),
+  );
+  const tag = b.let(rip.and(~0xfffn));
+  const key = b.state32(S.JUMP_KEY);
   const offset = b.let(rip.wrap().and(0xfff));
-  b.if(b.hostLoad('i64.load', entry, S.ITLB).eq(tag), () => {
-    b.return(b.hostLoad('i32.load', entry, S.ITLB + 8).add(offset));
-  });
+  b.if(
+    b
+      .hostLoad('i64.load', entry, S.ITLB)
+      .eq(tag)
+      .and(b.hostLoad('i32.load', entry, S.ITLB + 12).eq(key)),
+    () => {
+      b.return(b.hostLoad('i32.load', entry, S.ITLB + 8).add(offset));
+    },
+  );
   const host = b.let(call('walk', 'i32', rip, b.state32(S.CPL).eq(3).shl(1).or(4)));
   b.if(host.eq(DEVICE), () => {
     // no instruction can be fetched from device memory: all ones decode to an undefined instruction
@@ -22,6 +37,7 @@ const fetchHost = define('fetch_host', ['i64'], 'i32', (b, rip) => {
   b.if(host.ne(0), () => {
     b.hostStore('i64.store', entry, tag, S.ITLB);
     b.hostStore('i32.store', entry, host.sub(offset), S.ITLB + 8);
+    b.hostStore('i32.store', entry, key, S.ITLB + 12);
   });
   b.return(host);
 });
@@ -34,13 +50,29 @@ const findBlock = define('find_block', ['i64'], 'i32', (b, rip) => {
   const host = b.let(call('fetch_host', 'i32', rip));
   b.setState32(S.FETCH_HOST, host);
   b.if(host.eqz(), () => b.return(i32(0)));
-  const slot = b.let(b.cpu.add(host.xor(host.shrU(15)).and(S.BLOCK_TABLE_ENTRIES - 1).shl(4)));
+  const slot = b.let(
+    b.cpu.add(
+      host
+        .xor(host.shrU(15))
+        .and(S.BLOCK_TABLE_ENTRIES - 1)
+        .shl(4),
+    ),
+  );
   b.if(b.hostLoad('i32.load', slot, S.BLOCK_TABLE).ne(host), () => b.return(i32(0)));
   b.if(b.hostLoad('i32.load', slot, S.BLOCK_TABLE + 4).ne(b.state32(S.BLOCK_MODE)), () => b.return(i32(0)));
   const record = b.let(b.hostLoad('i32.load', slot, S.BLOCK_TABLE + 8));
-  const cached = b.let(b.cpu.add(rip.xor(rip.shrU(12)).wrap().and(S.JUMP_CACHE_ENTRIES - 1).shl(4)));
-  b.hostStore('i64.store', cached, rip.xor(b.state64(S.JUMP_KEY)), S.JUMP_CACHE);
+  const cached = b.let(
+    b.cpu.add(
+      rip
+        .xor(rip.shrU(12))
+        .wrap()
+        .and(S.JUMP_CACHE_ENTRIES - 1)
+        .shl(4),
+    ),
+  );
+  b.hostStore('i64.store', cached, rip, S.JUMP_CACHE);
   b.hostStore('i32.store', cached, record, S.JUMP_CACHE + 8);
+  b.hostStore('i32.store', cached, b.state32(S.JUMP_KEY), S.JUMP_CACHE + 12);
   b.return(record);
 });
 

@@ -19,6 +19,7 @@ const ADDRESS_BITS = 0x000ffffffffff000n;
 export const WALK_WRITABLE = 1;
 export const WALK_GLOBAL = 2;
 export const WALK_USER = 4;
+export const WALK_LARGE = 8;
 
 /** The value of address functions when the address is not RAM. */
 export const DEVICE = 1;
@@ -65,7 +66,13 @@ const walk = define('walk', ['i64', 'i32'], 'i32', (b, va, access) => {
   // the I bit of an error code counts only with NX or SMEP
   const fetchBit = select(nxe.u64().or(b.state64(S.CR4).and(CR4_SMEP)).eqz(), i32(0), access.and(4).shl(2));
   const errorBits = b.let(write.shl(1).or(user.shl(2)).or(fetchBit));
-  const reserved = b.let(b.state64(S.PHYSICAL_MASK).not().and(ADDRESS_BITS).or(select(nxe, i64(0), i64(PTE.NX))));
+  const reserved = b.let(
+    b
+      .state64(S.PHYSICAL_MASK)
+      .not()
+      .and(ADDRESS_BITS)
+      .or(select(nxe, i64(0), i64(PTE.NX))),
+  );
   const table = b.var('i64', b.state64(S.CR3).and(ADDRESS_BITS));
   const level = b.var('i32', 39);
   const allowed = b.var('i64', BigInt(PTE.W | PTE.U));
@@ -81,7 +88,10 @@ const walk = define('walk', ['i64', 'i32'], 'i32', (b, va, access) => {
     b.if(large, () => {
       // PS in a PML4 entry is reserved; so are the address bits below a large page, but for PAT (bit 12)
       b.if(level.get().eq(39), () => bad.set(1));
-      const below = i64(1).shl(level.get().u64()).sub(1).and(ADDRESS_BITS & ~0x1000n);
+      const below = i64(1)
+        .shl(level.get().u64())
+        .sub(1)
+        .and(ADDRESS_BITS & ~0x1000n);
       bad.set(bad.get().or(entry.and(below)));
     });
     b.if(bad.get().ne(0), () => pageFault(b, va, errorBits.or(9)));
@@ -119,7 +129,7 @@ const walk = define('walk', ['i64', 'i32'], 'i32', (b, va, access) => {
       const readOnly = writable.eqz().and(user.or(b.state64(S.CR0).wrap().and(CR0_WP).ne(0)));
       b.setState32(
         S.WALK_FLAGS,
-        dirty.and(readOnly.eqz()).or(entry.and(PTE.G).ne(0).shl(1)).or(userPage),
+        dirty.and(readOnly.eqz()).or(entry.and(PTE.G).ne(0).shl(1)).or(userPage).or(large.shl(3)),
       );
       const offset = b.let(va.and(i64(1).shl(level.get().u64()).sub(1)));
       const page = entry.and(ADDRESS_BITS).and(i64(1).shl(level.get().u64()).sub(1).not());
@@ -138,6 +148,11 @@ const walk = define('walk', ['i64', 'i32'], 'i32', (b, va, access) => {
 /** Host address of the page-flag byte of the RAM page at host address `host`. */
 function pageFlag(b: B, host: E): E {
   return b.let(host.sub(b.state32(S.RAM_OFFSET)).shrU(12).add(b.state32(S.PAGE_FLAGS)));
+}
+
+/** Bit of LARGE_PAGES for the 2 MiB region of `va`: a Bloom filter with one hash (interpreter.ts repeats it). */
+function largeBit(va: E): E {
+  return va.shrU(21).wrap().and(0xfff);
 }
 
 const FLAG_DIRTY = 2;
@@ -164,15 +179,34 @@ const fill = define('fill', ['i64', 'i32'], 'i32', (b, va, access) => {
   });
   // with data breakpoints or alignment checks every access takes the slow path
   b.if(b.state32(S.DATA_BREAKPOINTS).or(b.state32(S.ALIGNMENT_CHECK)).eqz(), () => {
-    const index = b.let(va.shrU(12).wrap().and(S.TLB_ENTRIES - 1));
+    const index = b.let(
+      va
+        .shrU(12)
+        .wrap()
+        .and(S.TLB_ENTRIES - 1),
+    );
     const entry = b.let(b.state32(S.TLB_TABLE).add(index.mul(S.TLB_ENTRY)));
     const tag = b.let(va.and(~0xfffn));
     const none = invalidTag(va);
-    const writable = flags.and(WALK_WRITABLE).ne(0).and(b.hostLoad('i32.load8_u', flagByte).and(FLAG_CODE).eqz());
+    const writable = flags
+      .and(WALK_WRITABLE)
+      .ne(0)
+      .and(b.hostLoad('i32.load8_u', flagByte).and(FLAG_CODE).eqz());
     b.hostStore('i64.store', entry, tag, 0);
     b.hostStore('i64.store', entry, select(b.let(writable), tag, none), 8);
     b.hostStore('i32.store', entry, host.and(~0xfff), 16);
     b.hostStore('i32.store', entry, flags.and(WALK_GLOBAL), 20);
+    // INVLPG of a large page has to find its 4 KiB pieces: remember which 2 MiB regions may have some
+    b.if(flags.and(WALK_LARGE), () => {
+      const bit = b.let(largeBit(va));
+      const word = b.let(b.cpu.add(bit.shrU(3).and(0x1fc)));
+      b.hostStore(
+        'i32.store',
+        word,
+        b.hostLoad('i32.load', word, S.LARGE_PAGES).or(i32(1).shl(bit)),
+        S.LARGE_PAGES,
+      );
+    });
     const count = b.let(b.state32(S.JOURNAL_COUNT));
     b.if(count.ltU(S.JOURNAL_ENTRIES), () => {
       b.hostStore('i32.store', b.cpu.add(count.shl(2)), entry, S.JOURNAL);

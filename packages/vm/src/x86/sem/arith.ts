@@ -190,7 +190,12 @@ export function idiv(o: Ops): void {
 /** AX, DX:AX or EDX:EAX, zero-extended. */
 function dividend(o: Ops): E {
   if (o.size === 1) return o.reg(0, 2);
-  return o.let(o.reg(2, o.size).shl(o.size * 8).or(o.reg(0, o.size)));
+  return o.let(
+    o
+      .reg(2, o.size)
+      .shl(o.size * 8)
+      .or(o.reg(0, o.size)),
+  );
 }
 function quotient(o: Ops, q: E, r: E): void {
   if (o.size === 1) o.setReg(0, q.zeroExtend(1).or(r.zeroExtend(1).shl(8)), 2);

@@ -27,13 +27,19 @@ export function bswap(o: Ops): void {
 function swapBytes(a: E, size: number): E {
   if (size === 8) {
     const half = (x: E): E => swap32(x.zeroExtend(4));
-    return half(a).shl(32).or(half(a.shrU(32)));
+    return half(a)
+      .shl(32)
+      .or(half(a.shrU(32)));
   }
   return size === 4 ? swap32(a) : i64(0);
 }
 function swap32(a: E): E {
   const w = a.wrap();
-  return w.rotl(8).and(0x00ff00ff).or(w.rotr(8).and(0xff00ff00 | 0)).u64();
+  return w
+    .rotl(8)
+    .and(0x00ff00ff)
+    .or(w.rotr(8).and(0xff00ff00 | 0))
+    .u64();
 }
 export function movbe(o: Ops): void {
   const a = o.get(1);

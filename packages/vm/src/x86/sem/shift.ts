@@ -69,13 +69,21 @@ function rotateLeft(o: Ops, a: E, c: E): E {
   if (o.size === 8) return a.rotl(c);
   if (o.size === 4) return a.wrap().rotl(c.wrap()).u64();
   const n = o.let(c.and(o.bits - 1));
-  return a.shl(n).or(a.shrU(i64(o.bits).sub(n))).zeroExtend(o.size);
+  return a
+    .shl(n)
+    .or(a.shrU(i64(o.bits).sub(n)))
+    .zeroExtend(o.size);
 }
 export function rcl(o: Ops): void {
   const a = o.get(0);
   const c = o.size >= 4 ? count(o) : o.let(count(o).remU(o.bits + 1));
   const cf = o.let(o.cf().u64());
-  const rotated = o.let(a.shl(c).or(cf.shl(c.sub(1))).or(a.shrU(1).shrU(i64(o.bits).sub(c))));
+  const rotated = o.let(
+    a
+      .shl(c)
+      .or(cf.shl(c.sub(1)))
+      .or(a.shrU(1).shrU(i64(o.bits).sub(c))),
+  );
   const r = o.let(select(c.eqz(), a, rotated));
   o.set(0, r);
   const out = bit(o, a, i64(o.bits).sub(c));

@@ -27,7 +27,13 @@ function remaining(o: Ops, mask: E): E {
   return count;
 }
 
-function repeat(o: Ops, mask: E, once: () => void, chunk: ((count: E) => E) | null, advanceBy: (n: E) => void): void {
+function repeat(
+  o: Ops,
+  mask: E,
+  once: () => void,
+  chunk: ((count: E) => E) | null,
+  advanceBy: (n: E) => void,
+): void {
   o.if(
     o.repeat.eqz(),
     () => {
@@ -158,7 +164,15 @@ function room(va: E, size: E): E {
 }
 /** Host address when `va` is in the TLB with the tag at `tag`, else 0. */
 const tlbLookup = define('tlb_lookup', ['i64', 'i32'], 'i32', (b, va, tag) => {
-  const entry = b.let(b.state32(S.TLB_TABLE).add(va.shrU(12).wrap().and(S.TLB_ENTRIES - 1).shl(5)));
+  const entry = b.let(
+    b.state32(S.TLB_TABLE).add(
+      va
+        .shrU(12)
+        .wrap()
+        .and(S.TLB_ENTRIES - 1)
+        .shl(5),
+    ),
+  );
   const offset = b.let(va.xor(b.hostLoad('i64.load', entry.add(tag))));
   b.if(offset.gtU(4095), () => b.return(i32(0)));
   b.return(b.hostLoad('i32.load', entry, 16).add(offset.wrap()));
@@ -166,7 +180,9 @@ const tlbLookup = define('tlb_lookup', ['i64', 'i32'], 'i32', (b, va, tag) => {
 
 /** Moves as many elements upwards as lie in both pages; 0 = do one the slow way. */
 const repMovs = define('rep_movs', ['i64', 'i64', 'i64', 'i32'], 'i64', (b, from, to, count, size) => {
-  b.if(b.state64(S.RFLAGS_SYSTEM).and(S.FLAG.DF).ne(0).or(b.state32(S.BLOCK_MODE).and(4)), () => b.return(i64(0)));
+  b.if(b.state64(S.RFLAGS_SYSTEM).and(S.FLAG.DF).ne(0).or(b.state32(S.BLOCK_MODE).and(4)), () =>
+    b.return(i64(0)),
+  );
   const source = b.let(call('tlb_lookup', 'i32', from, i32(0)));
   const target = b.let(call('tlb_lookup', 'i32', to, i32(8)));
   b.if(source.eqz().or(target.eqz()), () => b.return(i64(0)));
@@ -183,7 +199,9 @@ const repMovs = define('rep_movs', ['i64', 'i64', 'i64', 'i32'], 'i64', (b, from
 });
 
 const repStos = define('rep_stos', ['i64', 'i64', 'i64', 'i32'], 'i64', (b, to, value, count, size) => {
-  b.if(b.state64(S.RFLAGS_SYSTEM).and(S.FLAG.DF).ne(0).or(b.state32(S.BLOCK_MODE).and(4)), () => b.return(i64(0)));
+  b.if(b.state64(S.RFLAGS_SYSTEM).and(S.FLAG.DF).ne(0).or(b.state32(S.BLOCK_MODE).and(4)), () =>
+    b.return(i64(0)),
+  );
   const target = b.let(call('tlb_lookup', 'i32', to, i32(8)));
   b.if(target.eqz(), () => b.return(i64(0)));
   const n = b.var('i64', count);

@@ -33,7 +33,10 @@ const div128 = define('div128', ['i64', 'i64', 'i64'], 'i64', (b, high, low, div
     const q = b.var('i64', n.get().divU(d1));
     const r = b.var('i64', n.get().sub(q.get().mul(d1)));
     b.loop(() => {
-      const tooBig = q.get().gtU(0xffffffffn).or(q.get().mul(d0).gtU(r.get().shl(32).or(next)));
+      const tooBig = q
+        .get()
+        .gtU(0xffffffffn)
+        .or(q.get().mul(d0).gtU(r.get().shl(32).or(next)));
       b.if(tooBig.eqz(), () => b.break());
       q.set(q.get().sub(1));
       r.set(r.get().add(d1));

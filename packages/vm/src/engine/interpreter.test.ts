@@ -1,0 +1,98 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { layoutMemory } from '../machine/layout.ts';
+import { wasm, type WasmModule } from '../wasm/api.ts';
+import * as S from '../x86/state.ts';
+import { generateInterpreter } from './interp/generate.ts';
+import { Interpreter } from './interpreter.ts';
+
+const module: WasmModule = new wasm.Module(generateInterpreter({ min: 1, max: 65536 }));
+
+/** A vCPU in 64-bit mode with paging off (identity), 16 MiB of RAM, nothing else. */
+function machine(): {
+  vcpu: Interpreter;
+  view: DataView;
+  ram: number;
+  load: (at: number, code: number[]) => void;
+} {
+  const layout = layoutMemory(16 << 20);
+  const memory = new wasm.Memory({ initial: layout.wasmPages, maximum: layout.wasmPages, shared: true });
+  const view = new DataView(memory.buffer);
+  const vcpu = new Interpreter({
+    memory,
+    module,
+    layout,
+    index: 0,
+    hooks: { mmioRead: () => 0, mmioWrite: () => {}, system: () => 0, watch: () => {} },
+  });
+  const cs = vcpu.area + S.SEGMENTS + S.SEG.CS * S.SEGMENT_STRIDE;
+  view.setUint32(cs + S.SEG_ATTRIBUTES, 0xa09b, true);
+  view.setBigUint64(vcpu.area + S.EFER, 0x500n, true);
+  vcpu.modeChanged();
+  return {
+    vcpu,
+    view,
+    ram: layout.ramOffset,
+    load: (at, code) => new Uint8Array(memory.buffer).set(code, layout.ramOffset + at),
+  };
+}
+const UD2 = [0x0f, 0x0b];
+function le32(n: number): number[] {
+  return [n & 255, (n >> 8) & 255, (n >> 16) & 255, (n >> 24) & 255];
+}
+
+test('a loop counts, and an undefined instruction faults with exact state', () => {
+  const { vcpu, view, load } = machine();
+  // mov eax, 0; mov ecx, 1000; add rax, rcx; dec ecx; jnz -7; ud2
+  load(0x1000, [0xb8, 0, 0, 0, 0, 0xb9, 0xe8, 3, 0, 0, 0x48, 0x01, 0xc8, 0xff, 0xc9, 0x75, 0xf9, ...UD2]);
+  vcpu.rip = 0x1000n;
+  vcpu.budget = 100_000;
+  assert.equal(vcpu.run(), 'fault');
+  assert.equal(view.getUint32(vcpu.area + S.FAULT, true), 6);
+  assert.equal(view.getBigUint64(vcpu.area + S.GPR, true), 500500n);
+  assert.equal(vcpu.rip, 0x1011n);
+  assert.equal(100_000 - vcpu.budget, 3002);
+});
+
+test('code that overwrites itself executes what was written', () => {
+  const { vcpu, view, load } = machine();
+  // mov byte [rip+1+5], 7  → changes the immediate of the following mov al, 1; ud2
+  load(0x1000, [0xc6, 0x05, 1, 0, 0, 0, 7, 0xb0, 1, ...UD2]);
+  vcpu.rip = 0x1000n;
+  vcpu.budget = 1000;
+  assert.equal(vcpu.run(), 'fault');
+  assert.equal(view.getUint8(vcpu.area + S.GPR), 7);
+  assert.equal(vcpu.rip, 0x1009n);
+});
+
+test('an instruction across two pages follows a write to its second page', () => {
+  const { vcpu, view, load } = machine();
+  load(0x1ffd, [0xb8, 1, 0, 0, 0, ...UD2]);
+  // mov word [0x1fff + 1], 0x0002 from elsewhere, then jump there: the second byte of the immediate changes
+  load(0x3000, [0xc6, 0x04, 0x25, 0, 0x20, 0, 0, 2, 0xe9, ...le32(0x1ffd - 0x300d)]);
+  for (const [start, expected] of [
+    [0x1ffdn, 1],
+    [0x3000n, 0x20001],
+  ] as const) {
+    view.setUint32(vcpu.area + S.FAULT, 0, true);
+    vcpu.rip = start;
+    vcpu.budget = 1000;
+    assert.equal(vcpu.run(), 'fault');
+    assert.equal(view.getUint32(vcpu.area + S.GPR, true), expected);
+  }
+});
+
+test('strings move whole pages and stop exactly at the end', () => {
+  const { vcpu, view, load, ram } = machine();
+  load(0x1000, [0xf3, 0x48, 0xa5, ...UD2]); // rep movsq
+  for (let i = 0; i < 3000; i++) view.setUint32(ram + 0x10000 + i * 8, i, true);
+  view.setBigUint64(vcpu.area + S.GPR + 6 * 8, 0x10000n, true);
+  view.setBigUint64(vcpu.area + S.GPR + 7 * 8, 0x20004n, true);
+  view.setBigUint64(vcpu.area + S.GPR + 1 * 8, 3000n, true);
+  vcpu.rip = 0x1000n;
+  vcpu.budget = 1000;
+  assert.equal(vcpu.run(), 'fault');
+  assert.equal(view.getBigUint64(vcpu.area + S.GPR + 8, true), 0n);
+  assert.equal(view.getBigUint64(vcpu.area + S.GPR + 7 * 8, true), 0x20004n + 24000n);
+  for (let i = 0; i < 3000; i++) assert.equal(view.getUint32(ram + 0x20004 + i * 8, true), i);
+});

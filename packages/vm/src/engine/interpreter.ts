@@ -1,0 +1,321 @@
+/**
+ * One vCPU's instance of the interpreter module: the run loop's JavaScript half, and the memory unit that cold code
+ * uses. It decodes what the interpreter has not met, and keeps the state that is derived from the architecture's
+ * (modes, TLBs, keys of the jump cache).
+ */
+import { assert } from '../base/errors.ts';
+import { type MemoryLayout, VCPU_BASE, VCPU_STRIDE } from '../machine/layout.ts';
+import { wasm, type WasmModule } from '../wasm/api.ts';
+import * as S from '../x86/state.ts';
+import { CodeCache } from './code-cache.ts';
+import { type MemoryUnit, RUN_EXIT } from './unit.ts';
+
+const CR0_EM = 4;
+const CR0_TS = 8;
+const CR0_AM = 1 << 18;
+const CR4_OSFXSR = 1 << 9;
+const CR4_SMAP = 1 << 21;
+const EFER_LMA = 1 << 10;
+const TLB_TABLES = { USER: 0, KERNEL: 1, KERNEL_AC: 2, NEVER_FILLED: 3 } as const;
+
+/** What the interpreter asks of the rest of the vCPU. Addresses come in halves: i64 is dear at this border. */
+export interface InterpreterHooks {
+  mmioRead(low: number, high: number, bytes: number): number;
+  mmioWrite(low: number, high: number, bytes: number, value: number): void;
+  /** A cold instruction; gives STATUS (unit.ts). */
+  system(operation: number, record: number): number;
+  /** A data access while data breakpoints are armed. */
+  watch(low: number, high: number, bytes: number, write: number): void;
+}
+
+export interface InterpreterOptions {
+  readonly memory: { readonly buffer: SharedArrayBuffer };
+  readonly module: WasmModule;
+  readonly layout: MemoryLayout;
+  readonly index: number;
+  readonly hooks: InterpreterHooks;
+}
+
+/** Why `run` came back. */
+export type RunResult =
+  /** At an instruction boundary: budget used up, or attention wanted. RIP is exact. */
+  | 'boundary'
+  /** FAULT is set for the instruction at RIP, which has changed nothing. */
+  | 'fault'
+  /** A cold operation left without a fault (it told the rest of the vCPU why). RIP is that instruction's. */
+  | 'left';
+
+interface Exports {
+  run(cpu: number): number;
+  walk(cpu: number, va: bigint, access: number): number;
+  fill(cpu: number, va: bigint, access: number): number;
+  fetch_host(cpu: number, va: bigint): number;
+}
+
+export class Interpreter implements MemoryUnit {
+  readonly area: number;
+  readonly code: CodeCache;
+  readonly #i32: Int32Array;
+  readonly #i64: BigInt64Array;
+  readonly #u8: Uint8Array;
+  readonly #u16: Uint16Array;
+  readonly #exports: Exports;
+  readonly #layout: MemoryLayout;
+  #generation = 0;
+  #stepping = false;
+
+  constructor(options: InterpreterOptions) {
+    const { memory, layout, index, hooks } = options;
+    this.area = VCPU_BASE + index * VCPU_STRIDE;
+    this.#layout = layout;
+    this.#i32 = new Int32Array(memory.buffer);
+    this.#i64 = new BigInt64Array(memory.buffer);
+    this.#u8 = new Uint8Array(memory.buffer);
+    this.#u16 = new Uint16Array(memory.buffer);
+    const instance = new wasm.Instance(options.module, {
+      env: {
+        memory,
+        mmio_read: (_cpu: number, low: number, high: number, bytes: number) =>
+          hooks.mmioRead(low >>> 0, high >>> 0, bytes),
+        mmio_write: (_cpu: number, low: number, high: number, bytes: number, value: number) =>
+          hooks.mmioWrite(low >>> 0, high >>> 0, bytes, value),
+        system: (_cpu: number, operation: number, record: number) => hooks.system(operation, record),
+        code_written: (_cpu: number, host: number, bytes: number) => this.code.written(host, bytes),
+        watch: (_cpu: number, low: number, high: number, bytes: number, write: number) =>
+          hooks.watch(low >>> 0, high >>> 0, bytes, write),
+      },
+    });
+    this.#exports = instance.exports as unknown as Exports;
+    this.code = new CodeCache({
+      buffer: memory.buffer,
+      layout,
+      area: this.area,
+      areaBytes: VCPU_STRIDE,
+      fetch: (rip) => this.#exports.fetch_host(this.area, rip),
+      dropped: () => this.#newGeneration(),
+    });
+    this.#setLayout();
+  }
+
+  // ---- running ----
+
+  /** Runs until the budget of instructions is used up or something else comes in between. */
+  run(): RunResult {
+    for (;;) {
+      const reason = this.#exports.run(this.area);
+      if (reason === RUN_EXIT.BOUNDARY) return 'boundary';
+      if (reason === RUN_EXIT.NO_BLOCK) {
+        if (this.#get(S.FAULT) !== 0) return 'fault';
+        if (!this.code.decodeBlock(this.#get(S.FETCH_HOST), this.rip)) return 'fault';
+        continue;
+      }
+      if (this.#get(S.RECODE) !== 0) {
+        this.#set(S.RECODE, 0);
+        const host = this.#exports.fetch_host(this.area, this.rip);
+        if (host !== 0) this.code.recode(host);
+        continue;
+      }
+      const record = this.#get(S.RECORD);
+      this.rip = BigInt.asIntN(
+        64,
+        this.#get64(S.BLOCK_RIP) + BigInt(this.#u16[(record + S.REC.OFFSET) >> 1] as number),
+      );
+      return this.#get(S.FAULT) !== 0 ? 'fault' : 'left';
+    }
+  }
+
+  get rip(): bigint {
+    return this.#get64(S.RIP);
+  }
+  set rip(value: bigint) {
+    this.#i64[(this.area + S.RIP) >> 3] = value;
+  }
+  get budget(): number {
+    return this.#get(S.BUDGET);
+  }
+  set budget(instructions: number) {
+    this.#set(S.BUDGET, instructions);
+  }
+
+  #get(offset: number): number {
+    return this.#i32[(this.area + offset) >> 2] as number;
+  }
+  #set(offset: number, value: number): void {
+    this.#i32[(this.area + offset) >> 2] = value;
+  }
+  #get64(offset: number): bigint {
+    return this.#i64[(this.area + offset) >> 3] as bigint;
+  }
+  /** Low word of a 64-bit register. */
+  #low(offset: number): number {
+    return this.#get(offset);
+  }
+
+  #setLayout(): void {
+    const [low, high] = this.#layout.regions;
+    assert(low !== undefined, 'a machine has low RAM');
+    this.#i64[(this.area + S.RAM_LOW_SIZE) >> 3] = BigInt(low.size);
+    this.#i64[(this.area + S.RAM_HIGH_SIZE) >> 3] = BigInt(high?.size ?? 0);
+    this.#set(S.RAM_OFFSET, this.#layout.ramOffset);
+    this.#set(S.PAGE_FLAGS, this.#layout.pageFlags);
+    this.#i64[(this.area + S.PHYSICAL_MASK) >> 3] = (1n << 40n) - 1n;
+    this.#i64[(this.area + S.ZERO) >> 3] = 0n;
+    this.#resetTlbs();
+    this.modeChanged();
+  }
+
+  // ---- MemoryUnit ----
+
+  translate(va: bigint, access: number): number {
+    return this.#exports.walk(this.area, va, access) >>> 0;
+  }
+
+  flush(global: boolean): void {
+    const count = this.#get(S.JOURNAL_COUNT);
+    if (count > S.JOURNAL_ENTRIES) this.#resetTlbs();
+    else {
+      let kept = 0;
+      const journal = (this.area + S.JOURNAL) >> 2;
+      for (let i = 0; i < count; i++) {
+        const entry = this.#i32[journal + i] as number;
+        if (!global && ((this.#i32[(entry + 20) >> 2] as number) & 2) !== 0)
+          this.#i32[journal + kept++] = entry;
+        else this.#resetEntry(entry);
+      }
+      this.#set(S.JOURNAL_COUNT, kept);
+    }
+    if (global) this.#i32.fill(0, (this.area + S.LARGE_PAGES) >> 2, (this.area + S.LARGE_PAGES + 512) >> 2);
+    this.#newGeneration();
+  }
+
+  invalidate(va: bigint): void {
+    const index = Number((va >> 12n) & BigInt(S.TLB_ENTRIES - 1));
+    for (let t = 0; t < 3; t++) this.#resetEntry(this.area + S.TLB + t * S.TLB_BYTES + index * S.TLB_ENTRY);
+    const region = Number((va >> 21n) & 0xfffn);
+    const word = this.#i32[(this.area + S.LARGE_PAGES + ((region >> 3) & 0x1fc)) >> 2] as number;
+    if (((word >>> (region & 31)) & 1) !== 0) this.#invalidateRegion(va);
+    this.#newGeneration();
+  }
+
+  /** Drops every piece of a large page that may lie in the 1 GiB around `va`. */
+  #invalidateRegion(va: bigint): void {
+    const count = this.#get(S.JOURNAL_COUNT);
+    if (count > S.JOURNAL_ENTRIES) {
+      this.#resetTlbs();
+      return;
+    }
+    const journal = (this.area + S.JOURNAL) >> 2;
+    for (let i = 0; i < count; i++) {
+      const entry = this.#i32[journal + i] as number;
+      if (((this.#i32[(entry + 20) >> 2] as number) & 8) === 0) continue;
+      if ((this.#i64[entry >> 3] as bigint) >> 30n === va >> 30n) this.#resetEntry(entry);
+    }
+  }
+
+  /** Gives an entry tags that no address with its index matches. */
+  #resetEntry(entry: number): void {
+    const index = ((entry - this.area - S.TLB) >> 5) & (S.TLB_ENTRIES - 1);
+    const words = entry >> 2;
+    const tag = (index ^ 1) << 12;
+    this.#i32[words] = tag;
+    this.#i32[words + 1] = 0;
+    this.#i32[words + 2] = tag;
+    this.#i32[words + 3] = 0;
+    this.#i32[words + 4] = 0;
+  }
+
+  #resetTlbs(): void {
+    for (let entry = this.area + S.TLB, end = entry + 4 * S.TLB_BYTES; entry < end; entry += S.TLB_ENTRY) {
+      this.#resetEntry(entry);
+    }
+    this.#set(S.JOURNAL_COUNT, 0);
+  }
+
+  modeChanged(): void {
+    const cr0 = this.#low(S.CR0);
+    const cr4 = this.#low(S.CR4);
+    const cpl = this.#get(S.CPL);
+    const flags = this.#low(S.RFLAGS_SYSTEM);
+    const cs = this.#get(S.SEGMENTS + S.SEG.CS * S.SEGMENT_STRIDE + S.SEG_ATTRIBUTES);
+    const long = (this.#low(S.EFER) & EFER_LMA) !== 0 && (cs & (1 << 13)) !== 0;
+    const codeMode = long ? 2 : (cs & (1 << 14)) !== 0 ? 1 : 0;
+    const checkAlignment = (cr0 & CR0_AM) !== 0 && (flags & S.FLAG.AC) !== 0 && cpl === 3;
+    const dr7 = this.#low(S.DR + 7 * 8);
+    const breakpoints = armed(dr7);
+    this.#set(S.CODE_MODE, codeMode);
+    this.#set(S.ALIGNMENT_CHECK, checkAlignment ? 1 : 0);
+    this.#set(S.DATA_BREAKPOINTS, breakpoints.data || this.#watching ? 1 : 0);
+    this.#stepping = (flags & S.FLAG.TF) !== 0 || breakpoints.execute || this.#debugStep;
+    const B = S.BLOCK_MODE_BIT;
+    const mode =
+      codeMode |
+      (this.#stepping || this.#get(S.INTERRUPT_SHADOW) !== 0 ? B.STEP : 0) |
+      (!long && this.#segmented() ? B.SEGMENTED : 0) |
+      ((cr0 & CR0_TS) !== 0 ? B.TASK_SWITCHED : 0) |
+      ((cr0 & CR0_EM) !== 0 ? B.EMULATION : 0) |
+      ((cr4 & CR4_OSFXSR) === 0 ? B.NO_FXSR : 0);
+    this.#set(S.BLOCK_MODE, mode);
+    let table: number = cpl === 3 ? TLB_TABLES.USER : TLB_TABLES.KERNEL_AC;
+    if (cpl !== 3 && (cr4 & CR4_SMAP) !== 0 && (flags & S.FLAG.AC) === 0) table = TLB_TABLES.KERNEL;
+    if (checkAlignment || this.#get(S.DATA_BREAKPOINTS) !== 0) table = TLB_TABLES.NEVER_FILLED;
+    this.#set(S.TLB_TABLE, this.area + S.TLB + table * S.TLB_BYTES);
+    this.#setKey();
+  }
+
+  written(host: number, bytes: number): void {
+    this.code.written(host, bytes);
+  }
+
+  // ---- debugging ----
+
+  #debugStep = false;
+  #watching = false;
+  /** True when every instruction ends a block: TF, instruction breakpoints or a debugger. */
+  get stepping(): boolean {
+    return this.#stepping;
+  }
+  /** A debugger's wishes: leave after each instruction; show each data access to `watch`. */
+  setDebug(step: boolean, watch: boolean): void {
+    this.#debugStep = step;
+    this.#watching = watch;
+    this.modeChanged();
+  }
+
+  #segmented(): boolean {
+    for (const n of [S.SEG.ES, S.SEG.SS, S.SEG.DS]) {
+      const at = S.SEGMENTS + n * S.SEGMENT_STRIDE;
+      if (this.#get(at + S.SEG_LIMIT) !== -1) return true;
+      // present, data, writable, expand-up
+      if ((this.#get(at + S.SEG_ATTRIBUTES) & 0x8e) !== 0x82) return true;
+    }
+    return this.#get(S.SEGMENTS + S.SEG.CS * S.SEGMENT_STRIDE + S.SEG_LIMIT) !== -1;
+  }
+
+  #setKey(): void {
+    const user = this.#get(S.CPL) === 3 ? 0x100 : 0;
+    this.#set(S.JUMP_KEY, (this.#generation << 9) | user | this.#get(S.BLOCK_MODE));
+  }
+
+  /** Makes every entry of the jump cache and the instruction TLB stale. */
+  #newGeneration(): void {
+    this.#generation = (this.#generation + 1) & 0x7fffff;
+    if (this.#generation === 0) {
+      this.#u8.fill(0, this.area + S.ITLB, this.area + S.ITLB + S.ITLB_ENTRIES * 16);
+      this.#u8.fill(0, this.area + S.JUMP_CACHE, this.area + S.JUMP_CACHE + S.JUMP_CACHE_ENTRIES * 16);
+      this.#generation = 1;
+    }
+    this.#setKey();
+  }
+}
+
+/** Which kinds of breakpoints DR7 has enabled (SDM volume 3, 17.2.4). */
+function armed(dr7: number): { execute: boolean; data: boolean } {
+  let execute = false;
+  let data = false;
+  for (let n = 0; n < 4; n++) {
+    if (((dr7 >> (n * 2)) & 3) === 0) continue;
+    if (((dr7 >> (16 + n * 4)) & 3) === 0) execute = true;
+    else data = true;
+  }
+  return { execute, data };
+}
