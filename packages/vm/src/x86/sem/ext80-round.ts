@@ -121,6 +121,11 @@ const round = define(
         exponentVar.set(e.add(WRAP));
         tiny.set(0);
       });
+      // unmasked, and beyond even the adjusted exponent (FSCALE)
+      b.if(exponentVar.get().leS(0).and(e.leS(-WRAP)).and(control.and(FSW_BIT.UE).eqz()), () => {
+        signal(b, FSW_BIT.PE);
+        returnExt(b, 0n, negative.shl(15));
+      });
       b.if(exponentVar.get().leS(0), () => {
         highVar.set(call('u128_shift_jam', 'i64', high, low, i32(1).sub(e)));
         lowVar.set(b.state64(S.X87_LOW));
@@ -145,18 +150,18 @@ const round = define(
     });
     b.if(fraction.get().ne(0), () => signal(b, i32(FSW_BIT.PE).or(up.get().shl(9))));
     b.if(exponentVar.get().geS(0x7fff), () => {
-      b.if(
-        control
-          .and(FSW_BIT.OE)
-          .eqz()
-          .and(exponentVar.get().ltS(0x7fff + WRAP)),
-        () => {
-          signal(b, FSW_BIT.OE);
-          returnExt(b, kept.get(), negative.shl(15).or(exponentVar.get().sub(WRAP)));
-        },
-      );
+      const unmasked = b.let(control.and(FSW_BIT.OE).eqz());
+      b.if(unmasked.and(exponentVar.get().ltS(0x7fff + WRAP)), () => {
+        signal(b, FSW_BIT.OE);
+        returnExt(b, kept.get(), negative.shl(15).or(exponentVar.get().sub(WRAP)));
+      });
       const rc = b.let(control.and(RC_MASK));
-      const infinite = b.let(rc.eq(RC.NEAREST).or(select(negative, rc.eq(RC.DOWN), rc.eq(RC.UP))));
+      const infinite = b.let(
+        rc
+          .eq(RC.NEAREST)
+          .or(unmasked)
+          .or(select(negative, rc.eq(RC.DOWN), rc.eq(RC.UP))),
+      );
       b.setState32(S.X87_EXCEPTIONS, b.state32(S.X87_EXCEPTIONS).and(~FSW_BIT.C1));
       signal(b, i32(FSW_BIT.OE | FSW_BIT.PE).or(infinite.shl(9)));
       returnExt(

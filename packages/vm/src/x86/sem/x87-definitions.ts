@@ -2,6 +2,7 @@
 import type { Definition } from '../block.ts';
 import { EXT80_ARITH } from './ext80-arith.ts';
 import { EXT80_CONVERT } from './ext80-convert.ts';
+import { EXT80_REMAINDER } from './ext80-remainder.ts';
 import { EXT80_ROUND } from './ext80-round.ts';
 import { X87_FUNCTIONS } from './x87-functions.ts';
 import { X87_STACK } from './x87-stack.ts';
@@ -10,6 +11,7 @@ export const X87_DEFINITIONS: readonly Definition[] = [
   ...EXT80_ROUND,
   ...EXT80_ARITH,
   ...EXT80_CONVERT,
+  ...EXT80_REMAINDER,
   ...X87_STACK,
   ...X87_FUNCTIONS,
 ];
