@@ -62,7 +62,7 @@ function fixture(config: Partial<VmConfig> = {}) {
     {
       engine: 'auto',
       memoryBytes: 32 << 20,
-      kernelFiles: async () => ({ kernel: vmlinux(), initrd: Uint8Array.of(1, 2, 3) }),
+      kernelFiles: async () => ({ kernel: vmlinux(), initrd: Uint8Array.of(1, 2, 3), handOver: true }),
       quiet: true,
       append: 'extra=1',
       disks: [],
@@ -108,7 +108,9 @@ test('what waits for the guest learns of its end', async () => {
 });
 
 test('a machine whose kernel is none ends at its start, with the reason', async () => {
-  const { vm } = fixture({ kernelFiles: async () => ({ kernel: Buffer.from('no kernel') }) });
+  const { vm } = fixture({
+    kernelFiles: async () => ({ kernel: Buffer.from('no kernel'), handOver: false }),
+  });
   await assert.rejects(vm.start(), (e: unknown) => e instanceof VmError && e.code === 'KERNEL_NOT_A_KERNEL');
   assert.equal((await vm.exited).error?.code, 'KERNEL_NOT_A_KERNEL');
 });

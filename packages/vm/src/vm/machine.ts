@@ -179,6 +179,7 @@ export class Machine {
         memory.write(gpa, bytes) && (zeros === 0 || memory.write(gpa + bytes.length, new Uint8Array(zeros)));
       if (!placed) throw new Error(`invariant broken: boot data at 0x${gpa.toString(16)} is outside RAM`);
     }
+    image.release?.();
     onBoot();
     await this.#loadVcpus(this.#parts.threads.map((_, i) => (i === 0 ? image.vcpu : resetVcpu(i))));
   }

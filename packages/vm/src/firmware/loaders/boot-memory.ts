@@ -37,6 +37,8 @@ export interface BootImage {
   readonly protocol: 'pvh' | 'linux64';
   readonly pieces: readonly MemoryPiece[];
   readonly vcpu: VcpuRecord;
+  /** Frees the bytes that the pieces refer to, when they have been placed. */
+  readonly release?: () => void;
 }
 
 export interface MapEntry {

@@ -8,18 +8,26 @@ import { type KernelFiles, type VmConfig, VirtualMachine, type VmPorts } from '.
 import { clockOrigin, createClock } from './clock.ts';
 import { nodeDecompressor } from './decompressor.ts';
 import { type GdbListener, listenForGdb } from './gdb-listener.ts';
+import { type PrepareOptions, prepareBusybox } from './images.ts';
 import { loadInterpreter } from './interp.ts';
 import { random } from './random.ts';
 import { openRawDisk, type RawDisk } from './raw-disk.ts';
 import { workerFile, workerThreads } from './threads.ts';
 import { timer } from './timer.ts';
 
-/** Bytes, a path, or a function called at each start and reset: then nobody keeps the bytes in memory. */
+/**
+ * Bytes, a path, or a function called at each start and reset, whose result is handed over: its buffer is freed when
+ * the guest has it. With the latter two nobody keeps a kernel in memory.
+ */
 export type FileSource = Uint8Array | string | (() => Promise<Uint8Array>);
 
 export interface VmOptions {
-  /** vmlinux or bzImage. */
-  readonly kernel: FileSource;
+  /** Gives kernel and initial RAM disk; they are prepared first when they are not in the cache. */
+  readonly image?: 'busybox';
+  /** How to prepare the image. */
+  readonly prepare?: PrepareOptions;
+  /** vmlinux or bzImage; needed without an image. */
+  readonly kernel?: FileSource;
   readonly initrd?: FileSource;
   /** Words added to the kernel command line. */
   readonly append?: string;
@@ -60,8 +68,9 @@ export class VM extends VirtualMachine {
    * @throws VmError KERNEL_NOT_A_KERNEL, KERNEL_CORRUPT, MEMORY_TOO_LARGE, MEMORY_TOO_SMALL, DISK_OPEN_FAILED,
    *   FILE_NOT_FOUND, ENGINE_UNAVAILABLE, USAGE
    */
-  static async start(options: VmOptions): Promise<VM> {
-    options.signal?.throwIfAborted();
+  static async start(wanted: VmOptions): Promise<VM> {
+    wanted.signal?.throwIfAborted();
+    const options = wanted.image === undefined ? wanted : await withImage(wanted);
     const disks: RawDisk[] = [];
     try {
       for (const disk of options.disks ?? []) {
@@ -98,6 +107,11 @@ export class VM extends VirtualMachine {
       throw error;
     }
   }
+}
+
+async function withImage(options: VmOptions): Promise<VmOptions> {
+  const { kernel, initrd } = await prepareBusybox(options.prepare);
+  return { kernel, initrd, ...options };
 }
 
 /** May be called twice: a machine that fails to start has ended too. */
@@ -139,7 +153,14 @@ async function nodePorts(): Promise<VmPorts> {
 }
 
 async function readKernelFiles({ kernel, initrd }: VmOptions): Promise<KernelFiles> {
+  if (kernel === undefined) {
+    throw new VmError('USAGE', {
+      message: 'The machine has neither an image nor a kernel',
+      remedy: "For example: VM.start({ image: 'busybox' })",
+    });
+  }
   return {
+    handOver: !(kernel instanceof Uint8Array),
     kernel: await readSource(kernel, 'kernel'),
     initrd: initrd === undefined ? undefined : await readSource(initrd, 'initial RAM disk'),
   };
