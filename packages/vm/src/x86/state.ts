@@ -142,6 +142,10 @@ export const X87_QUOTIENT: number = 0x171c;
 /** Two 80-bit values kept across calls: {i64 significand, i32 sign and exponent}. */
 export const X87_FIRST: number = 0x1720;
 export const X87_SECOND: number = 0x1730;
+/** Exception flags (MXCSR bits 0–5) that the SSE instruction in progress has met, i32. */
+export const SIMD_FLAGS: number = 0x17c0;
+/** Vector that an unmasked SIMD exception raises: 19, 6 without CR4.OSXMMEXCPT, or 0; i32. */
+export const SIMD_TRAP: number = 0x17c4;
 
 /** 4096 bits: 2 MiB regions (address bits 21–32) of which the TLBs may hold pieces of large pages. */
 export const LARGE_PAGES: number = 0x1a00;
