@@ -39,6 +39,8 @@ export interface GeneratedCase {
   readonly shape: Shape;
   readonly instance: Instance;
   readonly test: TestCase;
+  /** RFLAGS bits that the manual leaves undefined after this very case. */
+  readonly undefinedFlags: number;
 }
 
 /**
@@ -309,7 +311,34 @@ export function generate(shape: Shape, r: Random, hostile = 8): GeneratedCase {
     shape,
     instance,
     test: { mode, code, gpr, rflags: plan.rflags, fx: plan.fx, patches: plan.patches },
+    undefinedFlags: undefinedFlags(instance, gpr),
   };
+}
+
+const FLAG_LETTERS: Readonly<Record<string, number>> = {
+  o: Flag.OF,
+  s: Flag.SF,
+  z: Flag.ZF,
+  a: Flag.AF,
+  p: Flag.PF,
+  c: Flag.CF,
+};
+
+/** What the row says, and for shifts what follows from the count: OF is defined for 1, CF up to the width. */
+export function undefinedFlags(i: Instance, gpr: BigUint64Array): number {
+  let mask = 0;
+  for (const letter of i.row.flags.undefined) mask |= FLAG_LETTERS[letter] ?? 0;
+  if (/^(RO[LR]|RC[LR]|S[HA][LR]|SH[LR]D)$/.test(i.row.mnemonic)) {
+    const last = i.row.operands.at(-1);
+    const wide = i.opsize === 8 && i.row.operands[0]?.size !== 'b';
+    const raw = last?.kind === 'I' ? (i.immediates?.[0] ?? 0n) : last?.size === 'CL' ? (gpr[1] ?? 0n) : 1n;
+    const count = Number(raw & (wide ? 63n : 31n));
+    const bits = i.row.operands[0]?.size === 'b' ? 8 : i.opsize * 8;
+    if (count === 0) mask &= ~Flag.AF;
+    if (count > 1) mask |= Flag.OF;
+    if (count >= bits && /^S/.test(i.row.mnemonic)) mask |= Flag.CF;
+  }
+  return mask;
 }
 
 function pickRegister(r: Random, spec: OperandSpec | undefined, registers: number): number {
