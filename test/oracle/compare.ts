@@ -41,6 +41,11 @@ export interface Masks {
   readonly undefinedFlags?: number;
   /** True: x87, MMX, XMM and MXCSR are not looked at. */
   readonly ignoreFx?: boolean;
+  /**
+   * True: when both fault with the same vector, only RIP and the faulting page are compared. For instructions
+   * of many accesses, which silicon makes in an order of its own and not all or nothing.
+   */
+  readonly looseFault?: boolean;
 }
 
 const hex = (v: bigint | number): string => `0x${v.toString(16)}`;
@@ -78,6 +83,11 @@ export function differences(c: TestCase, want: Outcome, got: Outcome, masks: Mas
     if (a !== b) found.push(`${name}: ${hex(a)}, got ${hex(b)}`);
   };
   const wide = c.mode === 64;
+  if (masks.looseFault === true && want.vector === got.vector && want.vector >= 12 && want.vector <= 14) {
+    if (want.rip !== got.rip) return [`rip: ${hex(want.rip)}, got ${hex(got.rip)}`];
+    const same = want.vector !== 14 || want.cr2 >> 12n === got.cr2 >> 12n;
+    return same ? [] : [`cr2: ${hex(want.cr2)}, got ${hex(got.cr2)}`];
+  }
   check('vector', want.vector, got.vector);
   check('rip', want.rip, got.rip);
   if (want.vector === got.vector && hasErrorCode(want.vector)) {

@@ -64,12 +64,13 @@ interface Window {
   readonly base: number;
   readonly size: number;
   readonly gpa: number;
-  readonly entry: number;
+  readonly entry: bigint;
 }
+const NX = 1n << 63n;
 const WINDOWS: readonly Window[] = [
-  { base: CODE_BASE, size: CODE_SIZE, gpa: 0x100000, entry: 7 },
-  { base: DATA_BASE, size: DATA_SIZE, gpa: 0x110000, entry: 7 },
-  { base: STACK_BASE, size: STACK_SIZE, gpa: 0x120000, entry: 7 },
+  { base: CODE_BASE, size: CODE_SIZE, gpa: 0x100000, entry: 7n },
+  { base: DATA_BASE, size: DATA_SIZE, gpa: 0x110000, entry: NX | 7n },
+  { base: STACK_BASE, size: STACK_SIZE, gpa: 0x120000, entry: NX | 7n },
 ];
 const CONST_GPA = 0x118000;
 
@@ -216,7 +217,7 @@ export class EngineRunner {
     q(pdpt, BigInt(pd | 7));
     q(pd, BigInt(table | 3));
     for (let page = 1; page < 512; page++) q(table + page * 8, BigInt((page << 12) | 3));
-    for (const w of [...WINDOWS, { base: CONST_BASE, size: 0x1000, gpa: CONST_GPA, entry: 5 }]) {
+    for (const w of [...WINDOWS, { base: CONST_BASE, size: 0x1000, gpa: CONST_GPA, entry: NX | 5n }]) {
       const slot = pd + (w.base >>> 21) * 8;
       let at = Number(v.getBigUint64(slot, true)) & ~0xfff;
       if (at === 0) {
@@ -225,7 +226,7 @@ export class EngineRunner {
         q(slot, BigInt(at | 7));
       }
       for (let offset = 0; offset < w.size; offset += 0x1000) {
-        q(at + (((w.base + offset) >>> 12) & 511) * 8, BigInt((w.gpa + offset) | w.entry));
+        q(at + (((w.base + offset) >>> 12) & 511) * 8, BigInt(w.gpa + offset) | w.entry);
       }
     }
     const pattern = basePattern();

@@ -34,11 +34,12 @@ export interface InterpreterOutcome extends Outcome {
   readonly cold?: string;
 }
 
+const NX = 1n << 63n;
 const WINDOWS = [
   { base: CODE_BASE, size: CODE_SIZE, gpa: 0x10000, entry: 7n },
-  { base: DATA_BASE, size: DATA_SIZE, gpa: 0x20000, entry: 7n },
-  { base: CONST_BASE, size: 0x1000, gpa: 0x22000, entry: 5n },
-  { base: STACK_BASE, size: STACK_SIZE, gpa: 0x30000, entry: 7n },
+  { base: DATA_BASE, size: DATA_SIZE, gpa: 0x20000, entry: NX | 7n },
+  { base: CONST_BASE, size: 0x1000, gpa: 0x22000, entry: NX | 5n },
+  { base: STACK_BASE, size: STACK_SIZE, gpa: 0x30000, entry: NX | 7n },
 ] as const;
 const BUDGET = 200_000;
 const ATTRIBUTES = { code64: 0xa0fb, code32: 0xc0fb, data: 0xc0f3, none: 0 };

@@ -246,7 +246,9 @@ export class CodeCache {
     const flags = recordFlags(out, row, touches);
     if (out.lock) this.#micro(MICRO.FENCE, offset, count, 0);
     if (viaScratch) {
-      const checked = !long && ((mode & S.BLOCK_MODE_BIT.SEGMENTED) !== 0 || out.segment >= S.SEG.FS);
+      const checked =
+        !long &&
+        ((mode & S.BLOCK_MODE_BIT.SEGMENTED) !== 0 || out.segment >= S.SEG.FS || out.segment === S.SEG.CS);
       const at = this.#micro(checked ? MICRO.CHECKED_ADDRESS : MICRO.ADDRESS, offset, count, 0);
       this.#addressFields(at, out, row, offset);
       this.#u8[at + REC.SEGMENT] = out.segment;

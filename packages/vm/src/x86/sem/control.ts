@@ -1,8 +1,14 @@
 /** Near control transfers (SDM volume 1, 7.3.8). */
-import { type E, type Ops, select } from '../ops.ts';
+import { type E, type Ops, select, VECTOR } from '../ops.ts';
+
+/** A near branch to a non-canonical address is #GP(0) of the branch itself (CALL: before it pushes). */
+function canonical(o: Ops, target: E): E {
+  if (o.size === 8) o.raiseIf(target.shl(16).shrS(16).ne(target), VECTOR.GP, 0);
+  return target;
+}
 
 export function jmp(o: Ops): void {
-  o.jump(o.get(0));
+  o.jump(canonical(o, o.get(0)));
 }
 export function jcc(cc: number): (o: Ops) => void {
   return (o) => {
@@ -11,12 +17,12 @@ export function jcc(cc: number): (o: Ops) => void {
   };
 }
 export function call(o: Ops): void {
-  const target = o.get(0);
+  const target = canonical(o, o.get(0));
   o.push(o.nextRip);
   o.jump(target);
 }
 export function ret(o: Ops): void {
-  const target = o.peek();
+  const target = canonical(o, o.peek());
   const extra = o.row.operands.length > 0 ? o.get(0).zeroExtend(2) : null;
   o.moveStack(extra === null ? o.size : extra.add(o.size));
   o.jump(target);

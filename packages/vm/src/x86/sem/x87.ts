@@ -164,6 +164,7 @@ export function storeInteger(truncate: boolean, pop: boolean): Semantics {
 function storeTen(o: Ops, low: E, high: E): void {
   const address = o.let(o.address(0));
   const end = o.let(address.add(8));
+  o.probeWrite(8, address);
   o.probeWrite(2, end);
   o.store(8, address, low);
   o.store(2, end, high);
