@@ -32,7 +32,12 @@ export async function measureGuests(files: BootFiles, options: GuestBenchOptions
   return items;
 }
 
-async function measureOnce(side: Side, files: BootFiles, { suites }: GuestBenchOptions, run: number): Promise<void> {
+async function measureOnce(
+  side: Side,
+  files: BootFiles,
+  { suites }: GuestBenchOptions,
+  run: number,
+): Promise<void> {
   const guest = await side.boot(files);
   try {
     side.initMs.push(guest.initMs);
@@ -43,7 +48,10 @@ async function measureOnce(side: Side, files: BootFiles, { suites }: GuestBenchO
       const list = side.workloads.get(name) ?? [];
       side.workloads.set(name, list);
       list.push(measured);
-      const speed = measured.instructions === undefined ? '' : `, ${(measured.instructions / measured.ms / 1000).toFixed(1)} M instructions/s`;
+      const speed =
+        measured.instructions === undefined
+          ? ''
+          : `, ${(measured.instructions / measured.ms / 1000).toFixed(1)} M instructions/s`;
       console.error(`run ${run}, ${side.name}: ${name} ${(measured.ms / 1000).toFixed(2)} s${speed}`);
     }
   } finally {
@@ -73,7 +81,8 @@ function engineItems(ours: Side, other: Side | undefined): BenchItem[] {
       value: median(runs.map(({ ms, instructions }) => ((instructions ?? Number.NaN) / ms) * 1000)),
       unit: 'guest instructions/s',
       against: other?.name ?? null,
-      ratio: theirs === undefined ? null : median(runs.map((run) => run.ms)) / median(theirs.map((run) => run.ms)),
+      ratio:
+        theirs === undefined ? null : median(runs.map((run) => run.ms)) / median(theirs.map((run) => run.ms)),
     };
   });
 }

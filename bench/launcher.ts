@@ -13,5 +13,7 @@ export function measureLauncher(runs: number): BenchItem[] {
     if (run.status !== 0) throw new Error(`viv version failed: ${run.stderr}`);
     times.push(performance.now() - began);
   }
-  return [{ name: 'viv version', suite: 'boot', value: median(times), unit: 'ms', against: null, ratio: null }];
+  return [
+    { name: 'viv version', suite: 'boot', value: median(times), unit: 'ms', against: null, ratio: null },
+  ];
 }

@@ -25,7 +25,8 @@ const { values, positionals } = parseArgs({
   },
 });
 const suites = new Set(positionals.length === 0 ? SUITES : positionals);
-for (const suite of suites) if (!SUITES.includes(suite)) throw new Error(`no suite '${suite}'; there is: ${SUITES.join(', ')}`);
+for (const suite of suites)
+  if (!SUITES.includes(suite)) throw new Error(`no suite '${suite}'; there is: ${SUITES.join(', ')}`);
 if (values.against !== undefined && values.against !== 'qemu') throw new Error('--against knows only qemu');
 const runs = Number(values.runs);
 if (!Number.isInteger(runs) || runs < 1) throw new Error(`--runs ${values.runs} is no count`);
@@ -33,10 +34,14 @@ if (!Number.isInteger(runs) || runs < 1) throw new Error(`--runs ${values.runs} 
 const folder = mkdtempSync(join(tmpdir(), 'viv-bench-'));
 try {
   const files = await prepareBootFiles(folder);
-  const items: BenchItem[] = await measureGuests(files, { suites, runs, againstQemu: values.against === 'qemu' });
+  const items: BenchItem[] = await measureGuests(files, {
+    suites,
+    runs,
+    againstQemu: values.against === 'qemu',
+  });
   if (suites.has('boot')) {
     items.push(...measureLauncher(Math.max(runs, 5)));
-    items.push(...(await measureIdle(Number(values['idle-seconds']))));
+    items.push(...(await measureIdle(files, Number(values['idle-seconds']))));
   }
   const measured = result(items);
   console.log(values.json ? JSON.stringify(measured) : table(measured));

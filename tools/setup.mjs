@@ -93,7 +93,12 @@ function buildPackages(node) {
     if (readStamp(join(dist, '.stamp')) === stamp) continue;
     // Into a folder beside it and then swapped, so that a running process never reads half a build.
     const fresh = `${dist}.${process.pid}`;
-    step(`building packages/${name}`, [node, [tsc, '-p', config, '--outDir', fresh]]);
+    try {
+      step(`building packages/${name}`, [node, [tsc, '-p', config, '--outDir', fresh]]);
+    } catch (error) {
+      rmSync(fresh, { recursive: true, force: true });
+      throw error;
+    }
     writeFileSync(join(fresh, '.stamp'), stamp);
     const old = `${dist}.${process.pid}.old`;
     if (existsSync(dist)) renameSync(dist, old);

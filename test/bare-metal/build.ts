@@ -79,7 +79,17 @@ export function runUnderQemu(elf: string, accel: 'tcg' | 'kvm', only = ''): stri
   const run = spawnSync(
     'qemu-system-x86_64',
     [
-      ...['-M', 'microvm,pit=off,rtc=off', '-m', '64', '-no-reboot', '-display', 'none', '-serial', `file:${serial}`],
+      ...[
+        '-M',
+        'microvm,pit=off,rtc=off',
+        '-m',
+        '64',
+        '-no-reboot',
+        '-display',
+        'none',
+        '-serial',
+        `file:${serial}`,
+      ],
       ...['-accel', accel, '-cpu', accel === 'kvm' ? 'host' : 'max,la57=off'],
       ...['-device', 'isa-debug-exit,iobase=0x501,iosize=4', '-kernel', elf, '-append', only],
     ],

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { Progress } from './progress.ts';
+import { ProgressLine } from './progress.ts';
 
 class Screen {
   text = '';
@@ -17,9 +17,14 @@ class Screen {
 }
 
 function download(screen: Screen, label: string, steps: number, total: number | undefined): void {
-  const progress = new Progress(screen);
+  const progress = new ProgressLine(screen);
   for (let i = 0; i <= steps; i++)
-    progress.update({ label, doneBytes: (i * 2 ** 20 * 10) / steps, totalBytes: total });
+    progress.update({
+      phase: 'download',
+      what: label,
+      doneBytes: (i * 2 ** 20 * 10) / steps,
+      totalBytes: total,
+    });
   progress.finish();
 }
 
@@ -40,5 +45,5 @@ test('a terminal gets one line, never wider than it is', () => {
 test('an unknown total is no error', () => {
   const screen = new Screen(false);
   download(screen, 'index', 10, undefined);
-  assert.equal(screen.text, 'viv: index 0.0 MiB\n');
+  assert.equal(screen.text, 'viv: downloading index\n');
 });

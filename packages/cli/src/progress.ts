@@ -1,11 +1,5 @@
 /** Progress of long work on standard error: one line rewritten on a terminal, a few plain lines otherwise. */
-export interface ProgressUpdate {
-  /** What is being done, such as a file's name. */
-  readonly label: string;
-  readonly doneBytes: number;
-  /** Unknown for some downloads. */
-  readonly totalBytes: number | undefined;
-}
+import type { Progress as ProgressUpdate } from '@vivarium/vm';
 
 export interface ProgressTarget {
   readonly isTTY?: boolean;
@@ -17,7 +11,7 @@ export interface ProgressTarget {
 const PLAIN_STEP = 0.25;
 const BAR_CELLS = 24;
 
-export class Progress {
+export class ProgressLine {
   readonly #target: ProgressTarget;
   #label: string | undefined;
   #lastStep = -1;
@@ -28,9 +22,9 @@ export class Progress {
   }
 
   update(update: ProgressUpdate): void {
-    if (update.label !== this.#label) {
+    if (describe(update) !== this.#label) {
       this.finish();
-      this.#label = update.label;
+      this.#label = describe(update);
       this.#lastStep = -1;
     }
     const share =
@@ -48,23 +42,35 @@ export class Progress {
     this.#label = undefined;
   }
 
-  #draw({ label, doneBytes, totalBytes }: ProgressUpdate, share: number | undefined): void {
+  #draw(update: ProgressUpdate, share: number | undefined): void {
     const filled = Math.round(Math.min(share ?? 0, 1) * BAR_CELLS);
     const bar = share === undefined ? '' : `[${'#'.repeat(filled)}${' '.repeat(BAR_CELLS - filled)}] `;
-    const line = `viv: ${bar}${amount(doneBytes, totalBytes)} ${label}`;
+    const line = `viv: ${bar}${describe(update)}${amount(update)}`;
     this.#target.write(`\r\x1b[K${line.slice(0, (this.#target.columns ?? 80) - 1)}`);
     this.#lineOpen = true;
   }
 
-  #log({ label, doneBytes, totalBytes }: ProgressUpdate, share: number | undefined): void {
+  #log(update: ProgressUpdate, share: number | undefined): void {
     const step = share === undefined ? 0 : Math.floor(share / PLAIN_STEP);
     if (step <= this.#lastStep) return;
     this.#lastStep = step;
-    this.#target.write(`viv: ${label} ${amount(doneBytes, totalBytes)}\n`);
+    this.#target.write(`viv: ${describe(update)}${amount(update)}\n`);
   }
 }
 
-function amount(doneBytes: number, totalBytes: number | undefined): string {
+const PHASES: Readonly<Record<ProgressUpdate['phase'], string>> = {
+  wait: 'waiting for another viv that prepares',
+  index: 'reading',
+  download: 'downloading',
+  unpack: 'unpacking',
+};
+
+function describe({ phase, what }: ProgressUpdate): string {
+  return `${PHASES[phase]} ${what}`;
+}
+
+function amount({ doneBytes, totalBytes }: ProgressUpdate): string {
   const mib = (bytes: number): string => (bytes / 2 ** 20).toFixed(1);
-  return totalBytes === undefined ? `${mib(doneBytes)} MiB` : `${mib(doneBytes)} of ${mib(totalBytes)} MiB`;
+  if (totalBytes !== undefined) return ` ${mib(doneBytes)} of ${mib(totalBytes)} MiB`;
+  return doneBytes === 0 ? '' : ` ${mib(doneBytes)} MiB`;
 }

@@ -1,8 +1,5 @@
 /** The options of `viv run`, checked. */
-import { parseSize, VmError } from '@vivarium/vm';
-
-
-export type EngineWish = 'auto' | 'soft' | 'kvm';
+import { type EngineWish, KERNELS, type KernelName, parseSize, VmError } from '@vivarium/vm';
 
 export interface RunOptions {
   readonly image: 'busybox';
@@ -12,6 +9,9 @@ export interface RunOptions {
   readonly tty: boolean;
   readonly memoryBytes: number;
   readonly engine: EngineWish;
+  /** Which of Debian's kernels. */
+  readonly debianKernel: KernelName | undefined;
+  /** A file instead of it. */
   readonly kernel: string | undefined;
   readonly initrd: string | undefined;
   readonly append: string | undefined;
@@ -51,7 +51,7 @@ export function parseRunOptions(
     tty,
     memoryBytes: parseSize(text(raw, 'memory') ?? '256m', '-m'),
     engine: engineWish(text(raw, 'engine') ?? 'auto'),
-    kernel: text(raw, 'kernel'),
+    ...kernelChoice(text(raw, 'kernel')),
     initrd: text(raw, 'initrd'),
     append: text(raw, 'append'),
     disk: text(raw, 'disk'),
@@ -64,6 +64,14 @@ export function parseRunOptions(
 function text(raw: Readonly<Record<string, unknown>>, name: string): string | undefined {
   const value = raw[name];
   return typeof value === 'string' ? value : undefined;
+}
+
+/** A name from the table is one of Debian's kernels; anything else is a file. */
+function kernelChoice(value: string | undefined): Pick<RunOptions, 'debianKernel' | 'kernel'> {
+  const name = (Object.keys(KERNELS) as KernelName[]).find((known) => known === value);
+  return name === undefined
+    ? { debianKernel: undefined, kernel: value }
+    : { debianKernel: name, kernel: undefined };
 }
 
 function engineWish(name: string): EngineWish {
