@@ -249,7 +249,7 @@ export class Interpreter implements MemoryUnit {
     const B = S.BLOCK_MODE_BIT;
     const mode =
       codeMode |
-      (this.#stepping || this.#get(S.INTERRUPT_SHADOW) !== 0 ? B.STEP : 0) |
+      (this.#stepping ? B.STEP : 0) |
       (!long && this.#segmented() ? B.SEGMENTED : 0) |
       ((cr0 & CR0_TS) !== 0 ? B.TASK_SWITCHED : 0) |
       ((cr0 & CR0_EM) !== 0 ? B.EMULATION : 0) |

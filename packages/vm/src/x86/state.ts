@@ -106,6 +106,13 @@ export const FETCH_HOST: number = 0x1474;
 export const RECODE: number = 0x1478;
 /** Where page-crossing and device accesses put their bytes: 64 B, 16-byte aligned. */
 export const SCRATCH: number = 0x1480;
+/** What an instruction's semantics hand to its cold operation (x86/sem/system.ts): operand values, i64. */
+export const ARG0: number = 0x14c0;
+export const ARG1: number = 0x14c8;
+/** i32: operand size in bytes | 0x100 when the operand is in memory | number of a segment register << 16. */
+export const ARG_FORM: number = 0x14d0;
+/** RIP of the instruction that INTERRUPT_SHADOW protects, i64: elsewhere the shadow is over. */
+export const SHADOW_RIP: number = 0x14d8;
 
 export const XMM: number = 0x1500; // 16 × v128
 /**

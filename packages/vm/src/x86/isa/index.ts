@@ -7,9 +7,20 @@ import { SSE4 } from './sse4.ts';
 import { SSE_FP } from './sse-fp.ts';
 import { SSE_INT } from './sse-int.ts';
 import { SSE_MOVE } from './sse-move.ts';
+import { SYSTEM } from './system.ts';
 import { X87_ROWS } from './x87.ts';
 
-const FAMILIES: readonly (readonly Row[])[] = [ARITH, MOVE, X87_ROWS, SSE_MOVE, SSE_FP, SSE_INT, SSE4, MMX];
+const FAMILIES: readonly (readonly Row[])[] = [
+  ARITH,
+  MOVE,
+  SYSTEM,
+  X87_ROWS,
+  SSE_MOVE,
+  SSE_FP,
+  SSE_INT,
+  SSE4,
+  MMX,
+];
 
 export const ROWS: readonly Row[] = FAMILIES.flat();
 ROWS.forEach((row, index) => {
