@@ -4,7 +4,7 @@
  * files whose path starts with one of them run.
  */
 import { spawnSync } from 'node:child_process';
-import { globSync, mkdtempSync, rmSync } from 'node:fs';
+import { globSync, mkdirSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { run } from 'node:test';
@@ -68,6 +68,10 @@ installMissingPrograms();
 console.log(`# programs ready after ${((performance.now() - began) / 1000).toFixed(1)} s`);
 
 const home = mkdtempSync(join(tmpdir(), 'viv-test-'));
+// Debian's packages are downloaded once per clone, not once per run. The cache goes by digest.
+const downloads = join(root, '.cache/tests');
+mkdirSync(downloads, { recursive: true });
+symlinkSync(downloads, join(home, 'cache'), 'junction');
 // In child processes too: no test may touch the user's files, and every viv in a test is set up already.
 process.env['VIV_HOME'] = home;
 process.env['VIV_TEST_SHORT'] = short ? '1' : '';

@@ -4,7 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -28,6 +28,9 @@ if (isRoot && hasProgram('setpriv')) {
       const home = join(folder, 'home');
       mkdirSync(home);
       execFileSync('git', ['clone', '-q', '--no-hardlinks', root, clone]);
+      // What was downloaded already: the cache goes by digest, and the mirror is spared.
+      const downloads = join(root, '.cache/tests');
+      if (existsSync(downloads)) cpSync(downloads, join(clone, '.cache/tests'), { recursive: true });
       execFileSync('chown', ['-R', `${NOBODY}:${NOBODY}`, folder]);
       const env: NodeJS.ProcessEnv = { HOME: home };
       for (const [name, value] of Object.entries(process.env)) if (KEPT.test(name)) env[name] = value;
