@@ -105,8 +105,7 @@ export class CodeCache {
       if (row.attributes.has('sti')) extra = 2;
       if (extra > 0 && --extra === 0) break;
     }
-    // an interrupt shadow whose instruction did not fit goes on in the state
-    if (!ended) this.#micro(MICRO.FALL, at - host, count - 1, extra);
+    if (!ended) this.#micro(MICRO.FALL, at - host, count - 1, 0);
     const bytes = secondBytes > 0 ? pageEnd - host : at - host;
     this.#enter(
       {

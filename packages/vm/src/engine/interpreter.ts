@@ -6,6 +6,7 @@
 import { assert } from '../base/errors.ts';
 import { type MemoryLayout, VCPU_BASE, VCPU_STRIDE } from '../machine/layout.ts';
 import { wasm, type WasmModule } from '../wasm/api.ts';
+import { HAS_ERROR_CODE, VECTOR } from '../x86/ops.ts';
 import * as S from '../x86/state.ts';
 import { CodeCache } from './code-cache.ts';
 import { type MemoryUnit, RUN_EXIT } from './unit.ts';
@@ -62,7 +63,6 @@ export class Interpreter implements MemoryUnit {
   readonly #exports: Exports;
   readonly #layout: MemoryLayout;
   #generation = 0;
-  #stepping = false;
 
   constructor(options: InterpreterOptions) {
     const { memory, layout, index, hooks } = options;
@@ -120,8 +120,18 @@ export class Interpreter implements MemoryUnit {
         64,
         this.#get64(S.BLOCK_RIP) + BigInt(this.#u16[(record + S.REC.OFFSET) >> 1] as number),
       );
-      return this.#get(S.FAULT) !== 0 ? 'fault' : 'left';
+      if (this.#get(S.FAULT) === 0) return 'left';
+      this.#nameStackFault(record);
+      return 'fault';
     }
+  }
+
+  /** A non-canonical address is #SS instead of #GP where the operand is on the stack. */
+  #nameStackFault(record: number): void {
+    if (this.#get(S.FAULT_NON_CANONICAL) === 0) return;
+    this.#set(S.FAULT_NON_CANONICAL, 0);
+    const flags = this.#u8[record + S.REC.FLAGS] as number;
+    if ((flags & S.RECORD_FLAG.STACK_SEGMENT) !== 0) this.#set(S.FAULT, VECTOR.SS | HAS_ERROR_CODE);
   }
 
   get rip(): bigint {
@@ -245,11 +255,12 @@ export class Interpreter implements MemoryUnit {
     this.#set(S.CODE_MODE, codeMode);
     this.#set(S.ALIGNMENT_CHECK, checkAlignment ? 1 : 0);
     this.#set(S.DATA_BREAKPOINTS, breakpoints.data || this.#watching ? 1 : 0);
-    this.#stepping = (flags & S.FLAG.TF) !== 0 || breakpoints.execute || this.#debugStep;
+    // who begins to single-step must come back to the run loop first
+    if (!this.#single && ((flags & S.FLAG.TF) !== 0 || breakpoints.execute)) this.budget = 0;
     const B = S.BLOCK_MODE_BIT;
     const mode =
       codeMode |
-      (this.#stepping ? B.STEP : 0) |
+      (this.#single ? B.STEP : 0) |
       (!long && this.#segmented() ? B.SEGMENTED : 0) |
       ((cr0 & CR0_TS) !== 0 ? B.TASK_SWITCHED : 0) |
       ((cr0 & CR0_EM) !== 0 ? B.EMULATION : 0) |
@@ -268,16 +279,17 @@ export class Interpreter implements MemoryUnit {
 
   // ---- debugging ----
 
-  #debugStep = false;
+  #single = false;
   #watching = false;
-  /** True when every instruction ends a block: TF, instruction breakpoints or a debugger. */
-  get stepping(): boolean {
-    return this.#stepping;
+  /** One instruction per block from now on, or whole blocks. */
+  setSingle(single: boolean): void {
+    if (single === this.#single) return;
+    this.#single = single;
+    this.modeChanged();
   }
-  /** A debugger's wishes: leave after each instruction; show each data access to `watch`. */
-  setDebug(step: boolean, watch: boolean): void {
-    this.#debugStep = step;
-    this.#watching = watch;
+  /** Shows every data access to the `watch` hook (a debugger's watchpoints). */
+  setWatching(watching: boolean): void {
+    this.#watching = watching;
     this.modeChanged();
   }
 

@@ -46,7 +46,6 @@ function setLinear(b: B, at: E, number: E, offset: E): void {
 const stale = define('micro_stale', ['i32'], 'i32', (b, record) => restart(b, record));
 const fall = define('micro_fall', ['i32'], 'i32', (b, record) => {
   b.setState64(S.RIP, rip(b, record));
-  b.setState32(S.INTERRUPT_SHADOW, apply('i32.load', [record], REC.IMM));
   b.return(i32(STATUS.JUMP));
 });
 const address = define('micro_address', ['i32'], 'i32', (b, record) => {

@@ -1,0 +1,209 @@
+/**
+ * A vCPU of the soft engine: the loop around the interpreter (generated code) and the cold part (engine/system).
+ *
+ *   poll events → run at most until the next timer → deliver the fault, if any → poll …
+ */
+import { LOW_RAM_END, HIGH_RAM_BASE, VCPU_BASE, VCPU_STRIDE } from '../machine/layout.ts';
+import { VcpuMailbox } from '../machine/mailbox.ts';
+import type { Breakpoint, DebugControl, SoftVcpu, SoftVcpuOptions, VcpuExit } from '../machine/vcpu.ts';
+import type { VcpuRecord } from '../machine/vcpu-state.ts';
+import type { WasmModule } from '../wasm/api.ts';
+import { Interpreter } from './interpreter.ts';
+import { Cpu, createSystem, type SystemUnit } from './system/index.ts';
+
+/** Instructions between two looks at the clock: about a millisecond, so that V8's optimised code takes over soon. */
+const MAX_BUDGET = 120_000;
+const MIN_BUDGET = 500;
+const NO_DEBUG: DebugControl = { singleStep: false, breakpoints: [] };
+
+export function createSoftVcpu(options: SoftVcpuOptions): SoftVcpu {
+  return new InterpretedVcpu(options);
+}
+
+class InterpretedVcpu implements SoftVcpu {
+  readonly #o: SoftVcpuOptions;
+  readonly #interpreter: Interpreter;
+  readonly #system: SystemUnit;
+  readonly #mailbox: VcpuMailbox;
+  #debug: DebugControl = NO_DEBUG;
+  /** A debugger's watchpoint that the instruction in progress met. */
+  #watched: Breakpoint | null = null;
+  /** The debugger has seen this stop: go past the breakpoint at RIP. */
+  #resumeAt: bigint | null = null;
+  #retired = 0;
+  #instructionsPerNs = 0.05;
+
+  constructor(options: SoftVcpuOptions) {
+    this.#o = options;
+    const { memory, layout, index, bus } = options;
+    const mailboxes = Array.from(
+      { length: layout.vcpus },
+      (_, i) => new VcpuMailbox(memory.buffer, VCPU_BASE + i * VCPU_STRIDE),
+    );
+    this.#mailbox = mailboxes[index] as VcpuMailbox;
+    this.#interpreter = new Interpreter({
+      memory,
+      module: options.module as WasmModule,
+      layout,
+      index,
+      hooks: {
+        mmioRead: (low, high, bytes) => {
+          const gpa = high * 2 ** 32 + low;
+          const own = this.#system.mmioRead(gpa, bytes);
+          return own >= 0 ? own : bus.readMmio(gpa, bytes as 1 | 2 | 4);
+        },
+        mmioWrite: (low, high, bytes, value) => {
+          const gpa = high * 2 ** 32 + low;
+          if (!this.#system.mmioWrite(gpa, bytes, value >>> 0))
+            bus.writeMmio(gpa, bytes as 1 | 2 | 4, value >>> 0);
+        },
+        system: (operation, record) => this.#system.operation(operation, record),
+        watch: (low, high, bytes, write) =>
+          this.#watch((BigInt(high) << 32n) | BigInt(low), bytes, write !== 0),
+      },
+    });
+    this.#system = createSystem(new Cpu(memory.buffer, index), this.#interpreter, {
+      bus,
+      clock: options.clock,
+      random: options.random,
+      mailboxes,
+      model: options.model,
+    });
+  }
+
+  load(record: VcpuRecord): void {
+    this.#system.load(record);
+    this.#interpreter.code.flush();
+    this.#interpreter.flush(true);
+    this.#interpreter.modeChanged();
+    this.#resumeAt = null;
+  }
+  save(): VcpuRecord {
+    return this.#system.save();
+  }
+  retired(): bigint {
+    return BigInt(this.#retired);
+  }
+  setDebug(control: DebugControl): void {
+    this.#debug = control;
+    this.#interpreter.setWatching(control.breakpoints.some((b) => b.kind !== 'execute'));
+  }
+
+  run(): VcpuExit {
+    const system = this.#system;
+    for (;;) {
+      const next = system.pollEvents();
+      this.#dropCode();
+      switch (next) {
+        case 'run':
+          break;
+        case 'halt':
+          this.#sleep();
+          continue;
+        case 'stop':
+          return { kind: 'stopped' };
+        case 'reset':
+          return { kind: 'reset' };
+        case 'shutdown':
+          return { kind: 'shutdown', why: system.shutdownReason() };
+        default:
+          next satisfies never;
+      }
+      const exit = this.#execute();
+      if (exit !== null) return exit;
+    }
+  }
+
+  /** Runs one budget's worth. */
+  #execute(): VcpuExit | null {
+    const system = this.#system;
+    const interpreter = this.#interpreter;
+    const stepping = system.stepping();
+    const debugging = this.#debug.singleStep || this.#debug.breakpoints.length > 0;
+    const single = stepping || debugging || system.instructionLimit() === 1;
+    interpreter.setSingle(single);
+    if (debugging) {
+      const hit = this.#executeBreakpoint(interpreter.rip);
+      if (hit !== null) return hit;
+    }
+    if (stepping && system.beforeInstruction()) return this.#deliver();
+    const budget = single ? 1 : this.#budget();
+    interpreter.budget = budget;
+    const started = single ? 0 : this.#o.clock.nowNs();
+    const result = interpreter.run();
+    // a cold operation may have emptied the budget to come here; what it left counts as done
+    const done = Math.max(0, budget - interpreter.budget);
+    this.#retired += done;
+    if (!single && done > 10_000 && interpreter.budget > -1000) this.#measure(done, started);
+    if (result === 'fault') {
+      const exit = this.#deliver();
+      if (exit !== null) return exit;
+    } else if (stepping) system.afterInstruction();
+    return debugging ? this.#debugStop() : null;
+  }
+
+  #deliver(): VcpuExit | null {
+    if (this.#system.deliverException() !== 'shutdown') return null;
+    return { kind: 'shutdown', why: this.#system.shutdownReason() };
+  }
+
+  /** Instructions that fit before the next timer event. */
+  #budget(): number {
+    const deadline = this.#system.nextDeadlineNs();
+    if (deadline === Infinity) return MAX_BUDGET;
+    const left = (deadline - this.#o.clock.nowNs()) * this.#instructionsPerNs;
+    return Math.ceil(Math.min(MAX_BUDGET, Math.max(MIN_BUDGET, left)));
+  }
+  #measure(done: number, started: number): void {
+    const elapsed = this.#o.clock.nowNs() - started;
+    if (elapsed <= 0) return;
+    this.#instructionsPerNs += (done / elapsed - this.#instructionsPerNs) / 8;
+  }
+
+  #sleep(): void {
+    const left = (this.#system.nextDeadlineNs() - this.#o.clock.nowNs()) / 1e6;
+    if (left > 0) this.#mailbox.sleep(left);
+  }
+
+  /** Drops decoded code that devices or other vCPUs overwrote. */
+  #dropCode(): void {
+    const { code } = this.#interpreter;
+    if (this.#system.takeCodeFlush()) code.flush();
+    for (const page of this.#mailbox.takeInvalidations()) {
+      const gpa = page * 4096;
+      const offset = gpa < LOW_RAM_END ? gpa : gpa - HIGH_RAM_BASE + LOW_RAM_END;
+      code.written(this.#o.layout.ramOffset + offset, 4096);
+    }
+  }
+
+  // ---- a debugger's wishes ----
+
+  #executeBreakpoint(rip: bigint): VcpuExit | null {
+    const address = BigInt.asUintN(64, rip);
+    if (this.#resumeAt === address) {
+      this.#resumeAt = null;
+      return null;
+    }
+    this.#resumeAt = null;
+    if (!this.#debug.breakpoints.some((b) => b.kind === 'execute' && b.address === address)) return null;
+    this.#resumeAt = address;
+    return { kind: 'debug', cause: 'execute', address };
+  }
+
+  #watch(va: bigint, bytes: number, write: boolean): void {
+    this.#system.matchData(va, bytes, write);
+    for (const b of this.#debug.breakpoints) {
+      if (b.kind === 'execute' || (b.kind === 'write' && !write)) continue;
+      if (va < b.address + BigInt(b.length) && b.address < va + BigInt(bytes)) this.#watched = b;
+    }
+  }
+
+  #debugStop(): VcpuExit | null {
+    const watched = this.#watched;
+    this.#watched = null;
+    if (watched !== null) return { kind: 'debug', cause: watched.kind, address: watched.address };
+    if (!this.#debug.singleStep) return null;
+    this.#resumeAt = BigInt.asUintN(64, this.#interpreter.rip);
+    return { kind: 'debug', cause: 'step', address: this.#resumeAt };
+  }
+}
