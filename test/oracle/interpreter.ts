@@ -50,10 +50,12 @@ export class InterpreterRunner {
   readonly #vcpu: Interpreter;
   readonly #view: DataView;
   readonly #u8: Uint8Array;
-  readonly #u32: Uint32Array;
   readonly #ram: number;
   readonly #flags: number;
-  readonly #rest: readonly Uint32Array[];
+  readonly #now: readonly Buffer[];
+  readonly #rest: readonly Buffer[];
+  readonly #before: readonly Buffer[];
+  readonly #touched: Set<number> = new Set();
   #cold: string | undefined;
   #trap = -1;
 
@@ -65,7 +67,6 @@ export class InterpreterRunner {
     const memory = new wasm.Memory({ initial: layout.wasmPages, maximum: layout.wasmPages, shared: true });
     this.#view = new DataView(memory.buffer);
     this.#u8 = new Uint8Array(memory.buffer);
-    this.#u32 = new Uint32Array(memory.buffer);
     this.#ram = layout.ramOffset;
     this.#flags = layout.pageFlags;
     this.#u8.fill(PageFlag.PRESENT, layout.pageFlags, layout.pageFlags + layout.ramBytes / 4096);
@@ -105,9 +106,13 @@ export class InterpreterRunner {
     const pattern = basePattern();
     this.#u8.fill(0xcc, this.#ram + 0x10000, this.#ram + 0x10000 + CODE_SIZE);
     this.#u8.set(pattern, this.#ram + 0x20000);
-    this.#rest = WINDOWS.map((w) =>
-      this.#u32.slice((this.#ram + w.gpa) >> 2, (this.#ram + w.gpa + w.size) >> 2),
-    );
+    this.#now = WINDOWS.map((w) => Buffer.from(memory.buffer, this.#ram + w.gpa, w.size));
+    this.#rest = this.#now.map((now) => Buffer.from(now));
+    this.#before = this.#now.map((now) => Buffer.from(now));
+    // one block that stays keeps the page marked as code, so that marking it is not paid for every case
+    this.#load({ mode: 64, code: new Uint8Array(), gpr: new BigUint64Array(16), rflags: 2 });
+    this.#vcpu.rip = BigInt(CODE_BASE + 0xfff);
+    this.#vcpu.run();
   }
 
   #set64(offset: number, value: bigint): void {
@@ -177,23 +182,32 @@ export class InterpreterRunner {
     this.#set32(S.FAULT, 0);
     this.#set32(S.INTERRUPT_SHADOW, 0);
     this.#set32(S.DEBUG_PENDING, 0);
-    this.#write(0x10000, c.code);
+    this.#write(0, 0, c.code);
     for (const p of c.patches ?? []) {
-      const w = WINDOWS.find((one) => p.addr >= one.base && p.addr + p.bytes.length <= one.base + one.size);
-      if (w === undefined) throw new Error('a patch outside the windows');
-      this.#write(w.gpa + p.addr - w.base, p.bytes);
+      const n = WINDOWS.findIndex(
+        (one) => p.addr >= one.base && p.addr + p.bytes.length <= one.base + one.size,
+      );
+      if (n < 0) throw new Error('a patch outside the windows');
+      this.#write(n, p.addr - (WINDOWS[n]?.base ?? 0), p.bytes);
     }
     this.#vcpu.modeChanged();
     this.#vcpu.rip = BigInt(CODE_BASE);
     this.#vcpu.budget = BUDGET;
   }
 
-  #write(gpa: number, bytes: Uint8Array): void {
-    this.#u8.set(bytes, this.#ram + gpa);
-    for (let page = gpa >> 12; page <= (gpa + bytes.length - 1) >> 12; page++) {
-      if (((this.#u8[this.#flags + page] ?? 0) & PageFlag.CODE) !== 0) {
-        this.#vcpu.code.written(this.#ram + page * 4096, 4096);
-      }
+  /** Writes memory of the case, and the copy of what it held before the run. */
+  #write(window: number, offset: number, bytes: Uint8Array): void {
+    const w = WINDOWS[window];
+    if (w === undefined) return;
+    this.#u8.set(bytes, this.#ram + w.gpa + offset);
+    this.#before[window]?.set(bytes, offset);
+    this.#touched.add(window);
+    this.#changed(w.gpa + offset, bytes.length);
+  }
+  #changed(gpa: number, length: number): void {
+    for (let at = gpa; at < gpa + length; at = (at & -4096) + 4096) {
+      if (((this.#u8[this.#flags + (at >> 12)] ?? 0) & PageFlag.CODE) === 0) continue;
+      this.#vcpu.code.written(this.#ram + at, Math.min(gpa + length, (at & -4096) + 4096) - at);
     }
   }
 
@@ -201,19 +215,12 @@ export class InterpreterRunner {
     this.#cold = undefined;
     this.#trap = -1;
     this.#load(c);
-    const before = new Map<number, Uint32Array>();
-    // windows as they are just before the run: what is at rest, with code and patches
-    WINDOWS.forEach((w, i) => {
-      if (i !== 2)
-        before.set(i, this.#u32.slice((this.#ram + w.gpa) >> 2, (this.#ram + w.gpa + w.size) >> 2));
-    });
-    const result = this.#vcpu.run();
-    const outcome = this.#outcome(result, before);
+    const outcome = this.#outcome(this.#vcpu.run());
     this.#restore();
     return outcome;
   }
 
-  #outcome(result: string, before: ReadonlyMap<number, Uint32Array>): InterpreterOutcome {
+  #outcome(result: string): InterpreterOutcome {
     const gpr = new BigUint64Array(16);
     for (let i = 0; i < 16; i++) gpr[i] = this.#get64(S.GPR + i * 8);
     let vector = this.#get32(S.FAULT) & 0xff;
@@ -237,7 +244,7 @@ export class InterpreterRunner {
       fsBase: this.#get64(S.SEGMENTS + S.SEG.FS * S.SEGMENT_STRIDE),
       gsBase: this.#get64(S.SEGMENTS + S.SEG.GS * S.SEGMENT_STRIDE),
       fx: this.#fx(),
-      dirty: this.#dirty(before),
+      dirty: this.#dirty(),
       ...(this.#cold === undefined ? {} : { cold: this.#cold }),
     };
   }
@@ -284,33 +291,34 @@ export class InterpreterRunner {
     return fx;
   }
 
-  #dirty(before: ReadonlyMap<number, Uint32Array>): DirtyLine[] {
+  #dirty(): DirtyLine[] {
     const dirty: DirtyLine[] = [];
-    for (const [n, old] of before) {
-      const w = WINDOWS[n];
-      if (w === undefined) continue;
-      const at = (this.#ram + w.gpa) >> 2;
-      for (let word = 0; word < old.length; word++) {
-        if (this.#u32[at + word] === old[word]) continue;
-        word &= ~15;
-        const start = this.#ram + w.gpa + word * 4;
-        dirty.push({ addr: w.base + word * 4, bytes: this.#u8.slice(start, start + 64) });
-        word += 15;
+    WINDOWS.forEach((w, n) => {
+      const before = this.#before[n];
+      const now = this.#now[n];
+      if (before === undefined || now === undefined || Buffer.compare(before, now) === 0) return;
+      for (let block = 0; block < w.size; block += 1024) {
+        if (Buffer.compare(before.subarray(block, block + 1024), now.subarray(block, block + 1024)) === 0)
+          continue;
+        for (let at = block; at < block + 1024; at += 64) {
+          if (Buffer.compare(before.subarray(at, at + 64), now.subarray(at, at + 64)) === 0) continue;
+          dirty.push({ addr: w.base + at, bytes: new Uint8Array(now.subarray(at, at + 64)) });
+          this.#touched.add(n);
+          this.#changed(w.gpa + at, 64);
+        }
       }
-    }
+    });
     return dirty;
   }
 
   #restore(): void {
-    WINDOWS.forEach((w, i) => {
-      const at = (this.#ram + w.gpa) >> 2;
-      const rest = this.#rest[i];
-      if (rest !== undefined) this.#u32.set(rest, at);
-      for (let page = w.gpa >> 12; page < (w.gpa + w.size) >> 12; page++) {
-        if (((this.#u8[this.#flags + page] ?? 0) & PageFlag.CODE) !== 0) {
-          this.#vcpu.code.written(this.#ram + page * 4096, 4096);
-        }
-      }
-    });
+    for (const n of this.#touched) {
+      const rest = this.#rest[n];
+      const w = WINDOWS[n];
+      if (rest === undefined || w === undefined) continue;
+      this.#now[n]?.set(rest);
+      this.#before[n]?.set(rest);
+    }
+    this.#touched.clear();
   }
 }
