@@ -58,6 +58,7 @@ export class InterpreterRunner {
   readonly #touched: Set<number> = new Set();
   #cold: string | undefined;
   #trap = -1;
+  #length = 0;
 
   /** @param module another interpreter than the usual one: with a bug put in on purpose */
   constructor(module?: WasmModule) {
@@ -79,11 +80,12 @@ export class InterpreterRunner {
         mmioRead: () => 0xffffffff,
         mmioWrite: () => {},
         watch: () => {},
-        system: (operation) => {
+        system: (operation, record) => {
           const name = SYSTEM_NAMES[operation] ?? `operation ${operation}`;
           if (name === 'INT3') this.#trap = 3;
           else if (name === 'INT1') this.#trap = 1;
           else this.#cold = name;
+          this.#length = this.#u8[record + S.REC.LENGTH] ?? 0;
           return STATUS.EXIT;
         },
       },
@@ -228,10 +230,7 @@ export class InterpreterRunner {
     const hasCode = (this.#get32(S.FAULT) & 0x100) !== 0;
     if (this.#trap >= 0) {
       vector = this.#trap;
-      rip += 1n;
-    } else if (vector === 6 && this.#codeByte(rip) === 0xcc) {
-      vector = 3;
-      rip += 1n;
+      rip += BigInt(this.#length);
     }
     return {
       kind: result === 'boundary' ? 'timeout' : 'exception',
@@ -247,11 +246,6 @@ export class InterpreterRunner {
       dirty: this.#dirty(),
       ...(this.#cold === undefined ? {} : { cold: this.#cold }),
     };
-  }
-
-  #codeByte(rip: bigint): number {
-    const offset = Number(rip) - CODE_BASE;
-    return offset >= 0 && offset < CODE_SIZE ? (this.#u8[this.#ram + 0x10000 + offset] ?? 0) : 0;
   }
 
   #rflags(): number {

@@ -194,8 +194,8 @@ __attribute__((used)) static void on_signal(int signal, siginfo_t *info, ucontex
   load(uc);
 }
 
-/* The case may have set AC, which the kernel leaves on. */
-__asm__(".text\nhandler:\n pushfq\n andq $~0x40000,(%rsp)\n popfq\n jmp on_signal\n");
+/* The case may have set AC, NT and ID, which the kernel leaves on, here and for the next case. */
+__asm__(".text\nhandler:\n pushfq\n andq $~0x244000,(%rsp)\n popfq\n jmp on_signal\n");
 extern void handler(int, siginfo_t *, void *);
 
 int main(void) {

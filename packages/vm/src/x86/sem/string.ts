@@ -17,8 +17,10 @@ function step(o: Ops): E {
 }
 /** Ends the instruction to be resumed when somebody wants attention, or in single-step mode. */
 function poll(o: Ops): void {
-  const wanted = o.hostLoad('i32.load', o.cpu, 0).or(o.state32(S.BLOCK_MODE).and(4));
-  o.if(wanted, () => o.jump(o.rip));
+  o.if(attention(o), () => o.jump(o.rip));
+}
+function attention(o: Ops): E {
+  return o.hostLoad('i32.load', o.cpu, 0).or(o.state32(S.BLOCK_MODE).and(4));
 }
 /** The count register under the address size; ends a loop (or the instruction) at zero. */
 function remaining(o: Ops, mask: E): E {
@@ -103,23 +105,33 @@ export function lods(o: Ops): void {
   );
 }
 
-/** CMPS and SCAS: REPE goes on while equal, REPNE while not. */
-function compare(o: Ops, mask: E, once: () => void, advanceOnce: () => void): void {
+/**
+ * CMPS and SCAS: REPE goes on while equal, REPNE while not. RFLAGS change only where the instruction stops: a fault
+ * in the middle leaves them as they were.
+ */
+function compare(o: Ops, mask: E, operands: () => [E, E], advanceOnce: () => void): void {
+  const flags = ([a, b]: [E, E]): void => o.flagsSub(a, b, o.let(a.sub(b)));
   o.if(
     o.repeat.eqz(),
     () => {
-      once();
+      flags(operands());
       advanceOnce();
     },
     () =>
       o.loop(() => {
         const count = remaining(o, mask);
-        once();
+        const pair = operands();
         advance(o, 1, i64(-1), mask);
         advanceOnce();
-        const wanted = o.let(o.repeat.eq(S.RECORD_FLAG.REP));
-        o.if(o.zf().ne(wanted), () => o.break());
-        o.if(count.ne(1), () => poll(o));
+        const wanted = o.repeat.eq(S.RECORD_FLAG.REP);
+        o.if(o.let(pair[0].eq(pair[1])).ne(wanted).or(count.eq(1)), () => {
+          flags(pair);
+          o.break();
+        });
+        o.if(attention(o), () => {
+          flags(pair);
+          o.jump(o.rip);
+        });
       }),
   );
 }
@@ -131,11 +143,10 @@ export function cmps(o: Ops): void {
   compare(
     o,
     mask,
-    () => {
-      const a = o.load(o.size, linear(o, from, o.let(o.reg(6).and(mask))));
-      const b = o.load(o.size, linear(o, to, o.let(o.reg(7).and(mask))));
-      o.flagsSub(a, b, o.let(a.sub(b)));
-    },
+    () => [
+      o.load(o.size, linear(o, from, o.let(o.reg(6).and(mask)))),
+      o.load(o.size, linear(o, to, o.let(o.reg(7).and(mask)))),
+    ],
     () => {
       advance(o, 6, delta, mask);
       advance(o, 7, delta, mask);
@@ -150,10 +161,7 @@ export function scas(o: Ops): void {
   compare(
     o,
     mask,
-    () => {
-      const b = o.load(o.size, linear(o, to, o.let(o.reg(7).and(mask))));
-      o.flagsSub(a, b, o.let(a.sub(b)));
-    },
+    () => [a, o.load(o.size, linear(o, to, o.let(o.reg(7).and(mask))))],
     () => advance(o, 7, delta, mask),
   );
 }
