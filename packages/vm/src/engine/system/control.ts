@@ -13,6 +13,9 @@ const CR4_DEFINED = Object.values(CR4).reduce((all, bit) => all | bit, 0n);
 const CR0_PAGING = CR0.PG | CR0.PE | CR0.WP;
 const CR4_PAGING = CR4.PSE | CR4.PAE | CR4.PGE | CR4.SMEP | CR4.SMAP;
 
+/** State offsets of the control registers that are stored. */
+const CONTROL_REGISTER: Readonly<Record<number, number>> = { 0: S.CR0, 2: S.CR2, 3: S.CR3, 4: S.CR4 };
+
 export class Control {
   readonly #cpu: Cpu;
   readonly #unit: MemoryUnit;
@@ -75,7 +78,7 @@ export class Control {
     const n = Number(cpu.get64(S.ARG0));
     if (!this.#validNumber(n)) return cpu.fault(VECTOR.UD);
     if (cpu.cpl !== 0) return cpu.faultCode(VECTOR.GP, 0);
-    const value = n === 8 ? BigInt(this.#apic.cr8) : cpu.get64(S.CR0 + n * 8);
+    const value = n === 8 ? BigInt(this.#apic.cr8) : cpu.get64(CONTROL_REGISTER[n] as number);
     cpu.writeRegister(cpu.rmOffset(record), cpu.codeMode === MODE.BITS_64 ? 8 : 4, value);
     return STATUS.NEXT;
   }
