@@ -28,6 +28,7 @@ import {
   VIRTIO_PINS,
   type VirtioConfig,
 } from './machine/platform.ts';
+import type { CpuModel } from './machine/vcpu.ts';
 import { chooseEngine, type EngineChoice, type EngineWish } from './vm/engine-choice.ts';
 import { type GuestPort, readableOf } from './vm/guest-port.ts';
 import type { GuestCommandLine } from './vm/guest-protocol.ts';
@@ -37,6 +38,7 @@ import { Machine, type MachineExit } from './vm/machine.ts';
 import { MachineDebugTarget } from './vm/machine-debug.ts';
 import { type ThreadStarter, VcpuThread } from './vm/vcpu-thread.ts';
 import { wasm, type WasmMemory } from './wasm/api.ts';
+import { portableModel } from './x86/cpuid.ts';
 
 export interface KernelFiles {
   /** vmlinux or bzImage. */
@@ -73,6 +75,7 @@ export interface SharedParts {
   readonly memory: WasmMemory;
   readonly layout: MemoryLayout;
   readonly platform: PlatformConfig;
+  readonly model: CpuModel;
 }
 
 export interface VmPorts {
@@ -120,7 +123,7 @@ export class VirtualMachine implements AsyncDisposable {
       { length: layout.vcpus },
       (_, i) => new VcpuMailbox(memory.buffer, VCPU_BASE + i * VCPU_STRIDE),
     );
-    const startThread = ports.threads({ memory, layout, platform });
+    const startThread = ports.threads({ memory, layout, platform, model: portableModel(layout.vcpus) });
     this.#machine = new Machine({
       memory: new GuestMemory(memory.buffer, layout, mailboxes),
       mailboxes,

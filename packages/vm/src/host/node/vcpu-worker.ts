@@ -5,7 +5,6 @@ import { createFrontBus } from '../../machine/platform.ts';
 import { executeCommand, type VcpuCommand } from '../../vm/vcpu-messages.ts';
 import type { SharedParts } from '../../vm.ts';
 import type { WasmModule } from '../../wasm/api.ts';
-import { portableModel } from '../../x86/cpuid.ts';
 import { type ClockOrigin, createClock } from './clock.ts';
 import { random } from './random.ts';
 
@@ -15,9 +14,8 @@ interface WorkerData extends SharedParts {
   readonly clockOrigin: ClockOrigin;
 }
 
-const { memory, layout, platform, index, module, clockOrigin } = workerData as WorkerData;
+const { memory, layout, platform, model, index, module, clockOrigin } = workerData as WorkerData;
 const clock = createClock(clockOrigin);
 const bus = createFrontBus(memory, layout, platform, { clock });
-const model = portableModel(layout.vcpus);
 const vcpu = createSoftVcpu({ memory, module, layout, index, bus, clock, random, model });
 parentPort?.on('message', (command: VcpuCommand) => parentPort?.postMessage(executeCommand(vcpu, command)));
