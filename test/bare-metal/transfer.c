@@ -119,6 +119,7 @@ TEST(syscall_compat) {
 }
 
 CODE(code_sysret, "mov [sysret_rsp], rsp\n mov rcx, rdi\n mov r11d, 0x3cd7\n mov rsp, 0x12345678\n sysretq\n.pushsection .bss\nsysret_rsp: .quad 0\n.popsection");
+CODE(code_sysret_far, "mov rcx, rdi\n mov r11d, 0x202\n sysretq");
 CODE(code_sysret32, "mov rcx, rdi\n mov r11d, 0x202\n sysretl_here: .byte 0x0f, 0x07");
 
 TEST(sysret) {
@@ -133,7 +134,7 @@ TEST(sysret) {
   CHECK_EQ(last.cs, USER_CS32);
   CHECK_EQ(last.ss, USER_SS);
   if (is_intel && !on_tcg) {
-    CHECK(CAUGHT(code_sysret, 0x800000000000));
+    CHECK(CAUGHT(code_sysret_far, 0x800000000000));
     CHECK_TRAP(13, 0);
     CHECK_EQ(last.cs, KERNEL_CS);
   }

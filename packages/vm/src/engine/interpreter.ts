@@ -251,12 +251,12 @@ export class Interpreter implements MemoryUnit {
     const codeMode = long ? 2 : (cs & (1 << 14)) !== 0 ? 1 : 0;
     const checkAlignment = (cr0 & CR0_AM) !== 0 && (flags & S.FLAG.AC) !== 0 && cpl === 3;
     const dr7 = this.#low(S.DR + 7 * 8);
-    const breakpoints = armed(dr7);
+    const breakpoints = (dr7 & 0xff) !== 0;
     this.#set(S.CODE_MODE, codeMode);
     this.#set(S.ALIGNMENT_CHECK, checkAlignment ? 1 : 0);
-    this.#set(S.DATA_BREAKPOINTS, breakpoints.data || this.#watching ? 1 : 0);
+    this.#set(S.DATA_BREAKPOINTS, dataBreakpoints(dr7) || this.#watching ? 1 : 0);
     // who begins to single-step must come back to the run loop first
-    if (!this.#single && ((flags & S.FLAG.TF) !== 0 || breakpoints.execute)) this.budget = 0;
+    if (!this.#single && ((flags & S.FLAG.TF) !== 0 || breakpoints)) this.budget = 0;
     const B = S.BLOCK_MODE_BIT;
     const mode =
       codeMode |
@@ -320,14 +320,7 @@ export class Interpreter implements MemoryUnit {
   }
 }
 
-/** Which kinds of breakpoints DR7 has enabled (SDM volume 3, 17.2.4). */
-function armed(dr7: number): { execute: boolean; data: boolean } {
-  let execute = false;
-  let data = false;
-  for (let n = 0; n < 4; n++) {
-    if (((dr7 >> (n * 2)) & 3) === 0) continue;
-    if (((dr7 >> (16 + n * 4)) & 3) === 0) execute = true;
-    else data = true;
-  }
-  return { execute, data };
+/** Has DR7 breakpoints on data enabled (SDM volume 3, 17.2.4)? */
+function dataBreakpoints(dr7: number): boolean {
+  return [0, 1, 2, 3].some((n) => ((dr7 >> (n * 2)) & 3) !== 0 && ((dr7 >> (16 + n * 4)) & 1) !== 0);
 }

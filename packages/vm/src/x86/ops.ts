@@ -41,6 +41,8 @@ export const VECTOR = {
 } as const;
 /** Set in FAULT when the exception has an error code. */
 export const HAS_ERROR_CODE: number = 0x100;
+/** Set in FAULT where the vector alone may be 0 (#DE). */
+export const RAISED: number = 0x200;
 
 export abstract class Ops extends B {
   readonly form: Form;
@@ -131,7 +133,10 @@ export abstract class Ops extends B {
   }
   /** Raises exception `vector` for this instruction; ends it. */
   raise(vector: number, errorCode?: Operand): void {
-    this.setState32(S.FAULT, vector | (errorCode === undefined ? 0 : HAS_ERROR_CODE));
+    this.setState32(
+      S.FAULT,
+      (vector === 0 ? RAISED : vector) | (errorCode === undefined ? 0 : HAS_ERROR_CODE),
+    );
     if (errorCode !== undefined) this.setState32(S.FAULT_CODE, i32(errorCode));
     this.end('exit');
   }

@@ -74,7 +74,7 @@ export const EXIT_REASON: number = 0x140c; // x86/exit.ts
 export const INTERRUPT_WINDOW: number = 0x1410;
 /** 1 = interrupts (2 = also debug exceptions) are held off for the next instruction: STI, MOV SS. */
 export const INTERRUPT_SHADOW: number = 0x1414;
-/** A guest fault found by the instruction at RECORD: vector | 0x100 when an error code counts; 0 = none. */
+/** A guest fault found by the instruction at RECORD: vector, HAS_ERROR_CODE, RAISED (ops.ts); 0 = none. */
 export const FAULT: number = 0x1418;
 export const FAULT_CODE: number = 0x141c;
 export const FAULT_ADDRESS: number = 0x1420; // i64, CR2 of a page fault

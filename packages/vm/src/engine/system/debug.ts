@@ -1,7 +1,7 @@
 /**
  * Debug registers, breakpoints and single stepping (SDM 3B, 17.2 and 17.3).
  *
- * While `stepping` is true the run loop executes one instruction at a time, between `beforeInstruction` and
+ * While `stepping` is true (TF, or any breakpoint) the run loop executes one instruction at a time, between `beforeInstruction` and
  * `afterInstruction`. While data breakpoints are armed
  * every data access comes to `matchData`; an instruction that met one should end its block.
  */
@@ -58,8 +58,7 @@ export class Debug {
 
   get stepping(): boolean {
     const cpu = this.#cpu;
-    if ((cpu.systemFlags & S.FLAG.TF) !== 0) return true;
-    return (cpu.get32(DR7) & 0xff) !== 0 && this.#armed(KIND.EXECUTE) !== 0;
+    return (cpu.systemFlags & S.FLAG.TF) !== 0 || (cpu.get32(DR7) & 0xff) !== 0;
   }
 
   /** Before an instruction in stepping mode. True: an instruction breakpoint is now a fault in FAULT. */

@@ -103,8 +103,8 @@ export class PortIo {
           : 0xffff_ffff_ffff_ffffn;
     const port = cpu.gpr32(RDX) & 0xffff;
     const size = cpu.operandSize as Width;
-    if (repeat && (cpu.gpr(RCX) & mask) === 0n) return STATUS.NEXT;
     if (!this.#permitted(port, size)) return STATUS.EXIT;
+    if (repeat && (cpu.gpr(RCX) & mask) === 0n) return STATUS.NEXT;
     const segment = pointer === RDI ? S.SEG.ES : cpu.memory.getUint8(record + S.REC.SEGMENT);
     const based = !long || segment === S.SEG.FS || segment === S.SEG.GS;
     const base = based ? cpu.segmentBase(segment) : 0n;
