@@ -1,7 +1,17 @@
 /** Moves: xmm and mm registers, memory and general registers; non-temporal stores; MXCSR; fences. */
-import { apply, type E, i64, type Ops, vectorOf, VECTOR } from '../ops.ts';
+import { apply, type E, i64, type Ops, select, vectorOf, VECTOR } from '../ops.ts';
 import * as S from '../state.ts';
-import { enterMmx, highLane, lowLane, lowOnly, pick, requireMmx, requireSse, setMmx } from './sse.ts';
+import {
+  clearTop,
+  enterMmx,
+  highLane,
+  lowLane,
+  lowOnly,
+  pick,
+  requireMmx,
+  requireSse,
+  setMmx,
+} from './sse.ts';
 
 /** Whole registers; also non-temporal moves, whose hint has no effect here. */
 export function move(o: Ops): void {
@@ -97,38 +107,34 @@ export function storeGeneral(o: Ops): void {
 }
 
 /**
- * MASKMOVDQU, MASKMOVQ: bytes whose mask byte has its top bit set go to DS:rDI (segment override allowed).
- * All of them are probed before the first is written.
+ * MASKMOVDQU, MASKMOVQ: bytes whose mask byte has its top bit set go to DS:rDI (segment override allowed). As on
+ * silicon, quadwords are checked for faults whatever the mask says, the high one first.
  */
 export function maskedStore(o: Ops): void {
   const mmx = o.operand(0).kind === 'P';
-  if (mmx) requireMmx(o);
-  else requireSse(o);
-  const mask = o.let(apply('i8x16.bitmask', [mmx ? lowOnly(o.get(1)) : o.get(1)]));
+  if (mmx) {
+    requireMmx(o);
+    enterMmx(o);
+  } else requireSse(o);
+  const mask = apply('i8x16.bitmask', [mmx ? lowOnly(o.get(1)) : o.get(1)]);
+  const rest = o.var('i32', mask);
   const low = o.let(mmx ? o.get(0) : lowLane(o.get(0)));
-  const high = mmx ? i64(0) : o.let(highLane(o.get(0)));
+  const high = mmx ? low : o.let(highLane(o.get(0)));
   const base = o.let(o.sourceSegmentBase);
   const offset = o.let(o.reg(7));
-  const rest = o.var('i32');
-  const each = (visit: (n: E, va: E) => void): void => {
-    rest.set(mask);
-    o.while(
-      () => rest.get(),
-      () => {
-        const n = o.let(rest.get().ctz().u64());
-        const linear = o.let(base.add(offset.add(n).and(o.addressMask)));
-        rest.set(rest.get().and(rest.get().sub(1)));
-        visit(n, linear);
-      },
-    );
-  };
-  each((_, va) => o.probeWrite(1, va));
-  each((n, va) => {
-    const byte = o.var('i64', low.shrU(n.and(7).shl(3)));
-    if (!mmx) o.if(n.gtU(7), () => byte.set(high.shrU(n.and(7).shl(3))));
-    o.store(1, va, byte.get().and(0xff));
-  });
-  if (mmx) enterMmx(o);
+  const linearMask = o.let(select(o.state32(S.CODE_MODE).eq(2), i64(-1), i64(0xffffffffn)));
+  const linear = (n: E | number): E => o.let(base.add(offset.add(n).and(o.addressMask)).and(linearMask));
+  if (!mmx) o.probeWrite(8, linear(8));
+  o.probeWrite(8, linear(0));
+  o.while(
+    () => rest.get(),
+    () => {
+      const n = o.let(rest.get().ctz().u64());
+      rest.set(rest.get().and(rest.get().sub(1)));
+      const quad = o.let(select(n.gtU(7), high, low));
+      o.store(1, linear(n), quad.shrU(n.shl(3).and(56)).and(0xff));
+    },
+  );
 }
 
 // ---- MMX ----
@@ -141,6 +147,7 @@ export function mmxMove(o: Ops): void {
 /** MOVD/MOVQ r/m, mm. */
 export function mmxToGeneral(o: Ops): void {
   requireMmx(o);
+  clearTop(o);
   o.set(0, o.get(1).zeroExtend(o.size));
   enterMmx(o);
 }

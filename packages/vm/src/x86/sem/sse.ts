@@ -32,17 +32,22 @@ export function requireMmx(o: Ops): void {
   });
 }
 
+/** TOP = 0: what even an MMX store that faults has done. */
+export function clearTop(o: Ops): void {
+  o.setState32(S.FSW, o.state32(S.FSW).and(~0x3800));
+}
 /** What every MMX instruction but EMMS does to the x87 state: TOP = 0, all registers valid. */
 export function enterMmx(o: Ops): void {
-  o.setState32(S.FSW, o.state32(S.FSW).and(~0x3800));
+  clearTop(o);
   o.setState32(S.FTW, 0xff);
 }
 
 /** Writes MMX operand `i`; the exponent and sign of its x87 register become all ones. */
 export function setMmx(o: Ops, i: number, value: E): void {
+  clearTop(o);
   o.set(i, value);
+  o.setState32(S.FTW, 0xff);
   if (!o.isMemory(i)) o.hostStore('i32.store16', o.registerAddress(i), 0xffff, 8);
-  enterMmx(o);
 }
 
 /** True when operand 0 is an MMX register. */
