@@ -159,6 +159,8 @@ export function chooseMemory(
   };
   const kind = r.below(10);
   if (kind === 0) return { displacement: address | 0, addressBytes, segment };
+  // the displacement is made relative once the length is known (relativeTo)
+  if (kind === 1 && mode === 64) return { displacement: address | 0, addressBytes, segment, rip: true };
   const base = free();
   if (base === undefined) return { displacement: address | 0, addressBytes, segment };
   const displacement = r.pick([0, 0, r.below(256) - 128, r.below(100000) - 50000]);
@@ -308,7 +310,7 @@ export function generate(shape: Shape, r: Random, hostile = 8): GeneratedCase {
     repeat: row.attributes.has('string') && r.chance(70) ? r.pick(['F2', 'F3'] as const) : undefined,
     rex: rexable,
   };
-  const code = encode(instance) ?? encode({ ...instance, rex: false, lock: false });
+  const code = encodeAt(CODE_BASE, instance) ?? encodeAt(CODE_BASE, { ...instance, rex: false, lock: false });
   if (code === undefined) throw new Error(`cannot encode ${shapeName(shape)}`);
   return {
     shape,
@@ -329,7 +331,7 @@ const FLAG_LETTERS: Readonly<Record<string, number>> = {
 
 const TRANSCENDENTAL = /^(F2XM1|FYL2X|FYL2XP1|FSIN|FCOS|FSINCOS|FPTAN|FPATAN)$/;
 /** Instructions of several accesses (MMX: silicon enters MMX state before the fault), and CALL, which silicon pushes for before it refuses the target. */
-const LOOSE_FAULT = /^(PUSHA|POPA|ENTER|CALL|FN?STENV|FN?SAVE|FLDENV|FRSTOR|FXSAVE\d*|FXRSTOR\d*)$/;
+const LOOSE_FAULT = /^(PUSHA|POPA|ENTER|CALL|FBSTP|FN?STENV|FN?SAVE|FLDENV|FRSTOR|FXSAVE\d*|FXRSTOR\d*)$/;
 
 /** What the row says, and for shifts what follows from the count: OF is defined for 1, CF up to the width. */
 export function masksOf(i: Instance, gpr: BigUint64Array): Masks | undefined {
@@ -350,6 +352,16 @@ export function masksOf(i: Instance, gpr: BigUint64Array): Masks | undefined {
   const loose = LOOSE_FAULT.test(name) || i.row.operands.some((o) => 'PQN'.includes(o.kind));
   const approximate = TRANSCENDENTAL.test(name) ? 'x87' : /^R(CP|SQRT)[PS]S$/.test(name) ? 'rcp' : undefined;
   return { undefinedFlags: mask, looseFault: loose, approximate };
+}
+
+/** Encodes at `address`; the displacement of a RIP-relative operand is its target and becomes relative here. */
+export function encodeAt(address: number, i: Instance): Uint8Array | undefined {
+  const plain = encode(i);
+  if (plain === undefined || i.memory?.rip !== true) return plain;
+  return encode({
+    ...i,
+    memory: { ...i.memory, displacement: (i.memory.displacement - address - plain.length) | 0 },
+  });
 }
 
 function pickRegister(r: Random, spec: OperandSpec | undefined, registers: number): number {

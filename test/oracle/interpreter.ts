@@ -5,7 +5,6 @@
  *   gpa 0x1000 PML4 · 0x2000 PDPT · 0x3000 PD · 0x4000… page tables · 0x10000 CODE · 0x20000 DATA, CONST · 0x30000 STACK
  */
 import { Interpreter } from '../../packages/vm/src/engine/interpreter.ts';
-import { generateInterpreter } from '../../packages/vm/src/engine/interp/generate.ts';
 import { STATUS } from '../../packages/vm/src/engine/unit.ts';
 import { layoutMemory, PageFlag } from '../../packages/vm/src/machine/layout.ts';
 import { wasm, type WasmModule } from '../../packages/vm/src/wasm/api.ts';
@@ -28,6 +27,7 @@ import {
   USER_CS64,
   USER_DS,
 } from './case.ts';
+import { interpreterModule } from './parts.ts';
 
 /** As `Outcome`; `cold` names the operation the interpreter handed over. */
 export interface InterpreterOutcome extends Outcome {
@@ -43,8 +43,6 @@ const WINDOWS = [
 ] as const;
 const BUDGET = 200_000;
 const ATTRIBUTES = { code64: 0xa0fb, code32: 0xc0fb, data: 0xc0f3, none: 0 };
-
-let compiled: WasmModule | undefined;
 
 export class InterpreterRunner {
   readonly #vcpu: Interpreter;
@@ -62,8 +60,6 @@ export class InterpreterRunner {
 
   /** @param module another interpreter than the usual one: with a bug put in on purpose */
   constructor(module?: WasmModule) {
-    compiled ??=
-      module === undefined ? new wasm.Module(generateInterpreter({ min: 1, max: 65536 })) : undefined;
     const layout = layoutMemory(1 << 20);
     const memory = new wasm.Memory({ initial: layout.wasmPages, maximum: layout.wasmPages, shared: true });
     this.#view = new DataView(memory.buffer);
@@ -73,7 +69,7 @@ export class InterpreterRunner {
     this.#u8.fill(PageFlag.PRESENT, layout.pageFlags, layout.pageFlags + layout.ramBytes / 4096);
     this.#vcpu = new Interpreter({
       memory,
-      module: module ?? (compiled as WasmModule),
+      module: module ?? interpreterModule(),
       layout,
       index: 0,
       hooks: {

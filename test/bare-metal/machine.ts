@@ -1,0 +1,68 @@
+/**
+ * The smallest machine the bare-metal suite runs on: one vCPU of the soft engine on this thread, RAM, a serial
+ * port that only listens, and a port that ends it.
+ */
+import { readFileSync } from 'node:fs';
+import { loadLinux } from '../../packages/vm/src/firmware/loaders/linux.ts';
+import { layoutMemory, PageFlag, VCPU_BASE } from '../../packages/vm/src/machine/layout.ts';
+import { Request, VcpuMailbox } from '../../packages/vm/src/machine/mailbox.ts';
+import { wasm } from '../../packages/vm/src/wasm/api.ts';
+import { softEngine } from '../oracle/parts.ts';
+
+export interface Run {
+  readonly serial: string;
+  /** How the vCPU ended: `stopped` = through port 0x501. */
+  readonly end: string;
+  readonly instructions: bigint;
+}
+
+/** @param timeoutMs wall time after which the machine is stopped */
+export function runOnSoftEngine(elf: string, only = '', timeoutMs = 60_000): Run {
+  const layout = layoutMemory(64 << 20);
+  const memory = new wasm.Memory({ initial: layout.wasmPages, maximum: layout.wasmPages, shared: true });
+  const bytes = new Uint8Array(memory.buffer);
+  bytes.fill(PageFlag.PRESENT, layout.pageFlags, layout.pageFlags + layout.ramBytes / 4096);
+  const image = loadLinux({ kernel: readFileSync(elf), cmdline: only, layout });
+  for (const piece of image.pieces) bytes.set(piece.bytes, layout.ramOffset + piece.gpa);
+  const mailbox = new VcpuMailbox(memory.buffer, VCPU_BASE);
+  const start = performance.now();
+  let serial = '';
+  let end = '';
+  const parts = softEngine();
+  const vcpu = parts.createSoftVcpu({
+    memory,
+    module: parts.module,
+    layout,
+    index: 0,
+    bus: {
+      readPort: () => 0xffffffff,
+      writePort: (port, _size, value) => {
+        if (port === 0x3f8) serial += String.fromCharCode(value & 0xff);
+        if (port !== 0x501) return;
+        end = 'stopped';
+        mailbox.request(Request.STOP);
+      },
+      readMmio: () => 0xffffffff,
+      writeMmio: () => {},
+      endOfInterrupt: () => {},
+    },
+    clock: {
+      nowNs: () => {
+        if (performance.now() - start > timeoutMs && end === '') {
+          end = 'timeout';
+          mailbox.request(Request.STOP);
+        }
+        return performance.now() * 1e6;
+      },
+      realtimeNs: () => BigInt(Date.now()) * 1_000_000n,
+    },
+    random: { fill: (target) => void crypto.getRandomValues(target as Uint8Array<ArrayBuffer>) },
+    model: parts.model,
+  });
+  vcpu.load(image.vcpu);
+  const exit = vcpu.run();
+  if (process.env['DUMP'] !== undefined) console.log(vcpu.save());
+  if (exit.kind === 'shutdown') end = `shutdown: ${exit.why}`;
+  else if (exit.kind !== 'stopped') end = exit.kind;
+  return { serial, end, instructions: vcpu.retired() };
+}
