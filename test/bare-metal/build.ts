@@ -23,6 +23,7 @@ const FLAGS = [
   '-fno-strict-aliasing',
   '-masm=intel',
   '-O1',
+  '-fno-toplevel-reorder',
   '-nostdlib',
   '-static',
   '-Wl,-T,link.ld',
