@@ -54,6 +54,10 @@ export async function unpackKernelPackage(
 
   const pass = async (): Promise<void> => {
     const first = vmlinuz === undefined;
+    const found = (): boolean =>
+      vmlinuz !== undefined &&
+      wishes.every((wish) => modules.has(wish.name)) &&
+      orderModules(wishes, modules, builtin).missing.length === 0;
     const packed: { name: string; format: CompressionFormat; data: Uint8Array }[] = [];
     const want = (path: string): boolean =>
       (MODULE.test(path) && needed.has(moduleName(path))) ||
@@ -70,6 +74,7 @@ export async function unpackKernelPackage(
         const format = MODULE_FORMATS[MODULE.exec(file.path)?.[1] ?? ''];
         if (format === undefined) modules.set(moduleName(file.path), file.data);
         else packed.push({ name: moduleName(file.path), format, data: file.data });
+        if (found()) break; // Unpacking the rest would cost seconds.
       }
     }
     for (const { name, format, data } of packed) {

@@ -9,6 +9,7 @@ import { VmError } from '../../base/errors.ts';
 import type { CompressionFormat, Decompressor } from '../../base/ports.ts';
 import { isElf, parseElf } from '../loaders/elf.ts';
 import { decodeLz4Legacy, LZ4_LEGACY_MAGIC } from './lz4.ts';
+import { removeX86Filter } from './xz-x86.ts';
 
 const SETUP_SECTS = 0x1f1;
 const BOOT_FLAG = 0x1fe;
@@ -91,16 +92,19 @@ async function unpackStream(
   const vmlinux = new Uint8Array(payload.size);
   let length = 0;
   try {
-    for await (const chunk of decompressor.decompress(format, once(compressed))) {
+    const unfiltered = format === 'xz' ? removeX86Filter(compressed) : undefined;
+    for await (const chunk of decompressor.decompress(format, once(unfiltered?.xz ?? compressed))) {
       if (length + chunk.length > vmlinux.length) throw new Error(`more than ${vmlinux.length} bytes`);
       vmlinux.set(chunk, length);
       length += chunk.length;
     }
+    if (unfiltered?.finish(vmlinux) === false) throw new Error('the check does not match');
   } catch (cause) {
     throw corrupt(`The kernel's ${format} part does not unpack`, cause);
   }
-  if (length !== payload.size)
+  if (length !== payload.size) {
     throw corrupt(`The kernel unpacks to ${length} bytes instead of ${payload.size}`);
+  }
   return vmlinux;
 }
 

@@ -50,7 +50,8 @@ export async function openRelease(ports: ArchivePorts, suite: SuiteAddress): Pro
   if (message === undefined) return undefined;
   const nowMs = Number(ports.clock.realtimeNs() / 1_000_000n);
   const release = await verifyRelease(message, url, ports.trust, ports.signatures, nowMs);
-  return release.origin === 'Debian' && release.codename === suite.name ? release : undefined;
+  const origin = suite.name.endsWith('-backports') ? 'Debian Backports' : 'Debian';
+  return release.origin === origin && release.codename === suite.name ? release : undefined;
 }
 
 function parsePackage(fields: Paragraph, base: string): Package | undefined {
