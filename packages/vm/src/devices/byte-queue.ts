@@ -61,8 +61,9 @@ export class ByteQueue {
 
   /** Everything there is, as soon as there is anything; undefined at an end of the stream. */
   read(): Promise<Uint8Array | undefined> {
+    const wasFull = this.full;
     this.#attached = true;
-    if (this.#chunks.length > 0) return Promise.resolve(this.#take());
+    if (this.#chunks.length > 0) return Promise.resolve(this.#take(wasFull));
     if (this.#closed) return Promise.resolve(undefined);
     return new Promise((resolve) => this.#readers.push(resolve));
   }
@@ -71,13 +72,12 @@ export class ByteQueue {
     for (let bytes = await this.read(); bytes !== undefined; bytes = await this.read()) yield bytes;
   }
 
-  #take(): Uint8Array | undefined {
+  #take(wasFull: boolean): Uint8Array | undefined {
     const end = this.#chunks.indexOf(END);
     if (end === 0) {
       this.#chunks.shift();
       return undefined;
     }
-    const wasFull = this.full;
     const bytes = join(this.#chunks.splice(0, end < 0 ? this.#chunks.length : end) as Uint8Array[]);
     this.#size -= bytes.length;
     if (wasFull && !this.full) this.#onRoom();

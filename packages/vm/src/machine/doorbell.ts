@@ -9,6 +9,8 @@
 const SEQUENCE = 0;
 const PENDING = 1;
 const TURN = 2;
+/** After so many turns without a pause, one of them waits a millisecond: Node may run all turns before its timers. */
+const TURNS_PER_REST = 64;
 
 export class Doorbell {
   readonly #words: Int32Array<SharedArrayBuffer>;
@@ -37,23 +39,25 @@ export class Doorbell {
    */
   async listen(handler: (bits: number) => void): Promise<void> {
     const generation = ++this.#listening;
+    let turns = 0;
     while (this.#listening === generation) {
       const sequence = Atomics.load(this.#words, SEQUENCE);
       const bits = this.take();
       if (bits !== 0) {
         handler(bits);
-        await this.turn();
+        await this.#turn(++turns % TURNS_PER_REST === 0);
         continue;
       }
+      turns = 0;
       const wait = Atomics.waitAsync(this.#words, SEQUENCE, sequence);
       if (wait.async) await wait.value;
     }
   }
 
   /** Resolves in a later turn of the event loop. */
-  async turn(): Promise<void> {
-    const wait = Atomics.waitAsync(this.#words, TURN, 0);
-    Atomics.notify(this.#words, TURN);
+  async #turn(rest: boolean): Promise<void> {
+    const wait = Atomics.waitAsync(this.#words, TURN, 0, rest ? 1 : Number.POSITIVE_INFINITY);
+    if (!rest) Atomics.notify(this.#words, TURN);
     if (wait.async) await wait.value;
   }
 
