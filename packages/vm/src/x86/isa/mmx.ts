@@ -3,8 +3,10 @@ import { type Row, row } from '../row.ts';
 import * as move from '../sem/sse-move.ts';
 
 export const MMX: readonly Row[] = [
-  row('MOVD Pq:w,Ey | NP 0F 6E /r | feature=mmx', move.mmxMove),
-  row('MOVD Ey:w,Pq | NP 0F 7E /r | feature=mmx', move.mmxToGeneral),
+  row('MOVD Pq:w,Ed | NP 0F 6E /r | w0 feature=mmx', move.mmxMove),
+  row('MOVQ Pq:w,Eq | NP 0F 6E /r | w1 feature=mmx', move.mmxMove),
+  row('MOVD Ed:w,Pq | NP 0F 7E /r | w0 feature=mmx', move.mmxToGeneral),
+  row('MOVQ Eq:w,Pq | NP 0F 7E /r | w1 feature=mmx', move.mmxToGeneral),
   row('MOVQ Pq:w,Qq | NP 0F 6F /r | feature=mmx', move.mmxMove),
   row('MOVQ Qq:w,Pq | NP 0F 7F /r | feature=mmx', move.mmxMove),
   row('MOVNTQ Qq:w,Pq | NP 0F E7 /rm | feature=sse', move.mmxMove),

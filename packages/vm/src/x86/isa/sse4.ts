@@ -57,12 +57,14 @@ export const SSE4: readonly Row[] = [
   row('PEXTRB Rd:w,Vx,Ib | 66 0F 3A 14 /rr | feature=sse4_1', shuffle.extract(1)),
   row('PEXTRW Mw:w,Vx,Ib | 66 0F 3A 15 /rm | feature=sse4_1', shuffle.extract(2)),
   row('PEXTRW Rd:w,Vx,Ib | 66 0F 3A 15 /rr | feature=sse4_1', shuffle.extract(2)),
-  row('PEXTRD Ey:w,Vx,Ib | 66 0F 3A 16 /r | feature=sse4_1', shuffle.extractSized),
+  row('PEXTRD Ed:w,Vx,Ib | 66 0F 3A 16 /r | w0 feature=sse4_1', shuffle.extract(4)),
+  row('PEXTRQ Eq:w,Vx,Ib | 66 0F 3A 16 /r | w1 feature=sse4_1', shuffle.extract(8)),
   row('EXTRACTPS Ed:w,Vx,Ib | 66 0F 3A 17 /r | feature=sse4_1', shuffle.extract(4)),
   row('PINSRB Vx:rw,Mb,Ib | 66 0F 3A 20 /rm | feature=sse4_1', shuffle.insert(1)),
   row('PINSRB Vx:rw,Rd,Ib | 66 0F 3A 20 /rr | feature=sse4_1', shuffle.insert(1)),
   row('INSERTPS Vx:rw,Wss,Ib | 66 0F 3A 21 /r | feature=sse4_1', shuffle.insertps),
-  row('PINSRD Vx:rw,Ey,Ib | 66 0F 3A 22 /r | feature=sse4_1', shuffle.insertSized),
+  row('PINSRD Vx:rw,Ed,Ib | 66 0F 3A 22 /r | w0 feature=sse4_1', shuffle.insert(4)),
+  row('PINSRQ Vx:rw,Eq,Ib | 66 0F 3A 22 /r | w1 feature=sse4_1', shuffle.insert(8)),
   row('MPSADBW Vx:rw,Wx,Ib | 66 0F 3A 42 /r | feature=sse4_1', int.slidingDifferences),
 
   row(

@@ -139,11 +139,6 @@ export function extract(bytes: 1 | 2 | 4 | 8): (o: Ops) => void {
     if (mmx) enterMmx(o);
   };
 }
-/** PEXTRD/Q by operand size. */
-export function extractSized(o: Ops): void {
-  extract(o.size as 4 | 8)(o);
-}
-
 /** PINSRB/W/D/Q. */
 export function insert(bytes: 1 | 2 | 4 | 8): (o: Ops) => void {
   return (o) => {
@@ -162,11 +157,6 @@ export function insert(bytes: 1 | 2 | 4 | 8): (o: Ops) => void {
     setVector(o, o.let(blend(here, spread, v)));
   };
 }
-/** PINSRD/Q by operand size. */
-export function insertSized(o: Ops): void {
-  insert(o.bytes(1) as 4 | 8)(o);
-}
-
 /** INSERTPS: source dword by bits 6–7 (register only), place by bits 4–5, zeroed lanes by bits 0–3. */
 export function insertps(o: Ops): void {
   requireSse(o);
