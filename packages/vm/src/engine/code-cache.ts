@@ -362,6 +362,8 @@ function fpuFault(row: Row, mode: number): number {
   const B = S.BLOCK_MODE_BIT;
   if ((mode & (B.TASK_SWITCHED | B.EMULATION | B.NO_FXSR)) === 0) return 0;
   const { feature } = row;
+  // FWAIT asks for CR0.MP as well, itself
+  if (row.mnemonic === 'FWAIT') return 0;
   if (feature === 'x87' || feature === 'fxsr') return (mode & (B.EMULATION | B.TASK_SWITCHED)) !== 0 ? 7 : 0;
   const vector = row.operands.some((o) => 'VWU'.includes(o.kind)) || /MXCSR$/.test(row.mnemonic);
   const mmx = row.operands.some((o) => 'PQN'.includes(o.kind)) || row.mnemonic === 'EMMS';

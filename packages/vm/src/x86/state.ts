@@ -138,17 +138,14 @@ export const FDS: number = 0x16a8;
  */
 export const X87_SE: number = 0x1700; // i32
 /** Exceptions and condition codes of the instruction in progress, at their places in FSW, i32. */
-export const X87_EXCEPTIONS: number = 0x1704;
-export const X87_LOW: number = 0x1708; // i64
-/** DE when the memory operand of the instruction in progress was denormal, i32. */
-export const X87_DENORMAL: number = 0x1710;
+export const X87_EXCEPTIONS: number = 0x1708;
+/** DE when the memory operand of the instruction in progress was denormal, i32; cleared with the former. */
+export const X87_DENORMAL: number = 0x170c;
+export const X87_LOW: number = 0x1710; // i64
 /** Exponent and sign of a wide number (ext80-wide.ts), quotient bits; i32 each. */
-export const X87_EXPONENT: number = 0x1714;
-export const X87_SIGN: number = 0x1718;
-export const X87_QUOTIENT: number = 0x171c;
-/** Two 80-bit values kept across calls: {i64 significand, i32 sign and exponent}. */
-export const X87_FIRST: number = 0x1720;
-export const X87_SECOND: number = 0x1730;
+export const X87_EXPONENT: number = 0x1718;
+export const X87_SIGN: number = 0x171c;
+export const X87_QUOTIENT: number = 0x1720;
 /** Exception flags (MXCSR bits 0–5) that the SSE instruction in progress has met, i32. */
 export const SIMD_FLAGS: number = 0x17c0;
 /** Vector that an unmasked SIMD exception raises: 19, 6 without CR4.OSXMMEXCPT, or 0; i32. */

@@ -2,27 +2,22 @@
 import { call, type E, type Ops, VECTOR, vectorOf } from '../ops.ts';
 import type { Semantics } from '../row.ts';
 import * as S from '../state.ts';
-import { checkPending, requireX87 } from './x87.ts';
+import { checkPending } from './x87.ts';
 import { readStack, writeStack } from './x87-stack.ts';
 
 export const initialise: Semantics = (o) => {
-  requireX87(o);
   o.callVoid('x87_init');
 };
 export const clearExceptions: Semantics = (o) => {
-  requireX87(o);
   o.setState32(S.FSW, o.state32(S.FSW).and(0x7f00));
 };
 export const storeControl: Semantics = (o) => {
-  requireX87(o);
   o.set(0, o.state32(S.FCW).u64());
 };
 export const storeStatus: Semantics = (o) => {
-  requireX87(o);
   o.set(0, o.state32(S.FSW).u64());
 };
 export const loadControl: Semantics = (o) => {
-  requireX87(o);
   checkPending(o);
   o.callVoid('x87_set_control', o.get(0).wrap());
 };
@@ -73,19 +68,16 @@ function probe(o: Ops, address: E, bytes: number): void {
 }
 
 export const storeEnvironment: Semantics = (o) => {
-  requireX87(o);
   const address = o.let(o.address(0));
   probe(o, address, 7 * fieldBytes(o));
   storeEnvironmentAt(o, address);
   o.callVoid('x87_set_control', o.state32(S.FCW).or(0x3f));
 };
 export const loadEnvironment: Semantics = (o) => {
-  requireX87(o);
   checkPending(o);
   setEnvironment(o, readEnvironmentAt(o, o.let(o.address(0))));
 };
 export const save: Semantics = (o) => {
-  requireX87(o);
   const address = o.let(o.address(0));
   const start = 7 * fieldBytes(o);
   probe(o, address, start + 80);
@@ -98,7 +90,6 @@ export const save: Semantics = (o) => {
   o.callVoid('x87_init');
 };
 export const restore: Semantics = (o) => {
-  requireX87(o);
   checkPending(o);
   const address = o.let(o.address(0));
   const start = 7 * fieldBytes(o);
@@ -138,7 +129,6 @@ function forXmm(o: Ops, body: (n: number) => void): void {
 }
 
 export const saveExtended: Semantics = (o) => {
-  requireX87(o);
   const address = o.let(o.address(0));
   requireAligned(o, address);
   probe(o, address, FX_BYTES);
@@ -167,7 +157,6 @@ export const saveExtended: Semantics = (o) => {
 };
 
 export const restoreExtended: Semantics = (o) => {
-  requireX87(o);
   const address = o.let(o.address(0));
   requireAligned(o, address);
   const read = (offset: number): E => o.let(o.load128(o.let(address.add(offset))));

@@ -1,32 +1,23 @@
-/** Staged semantics of the x87 data instructions; the work is done by the functions of x87-stack.ts. */
+/**
+ * Staged semantics of the x87 data instructions; the work is done by the functions of x87-stack.ts. #NM for CR0.EM
+ * and CR0.TS comes from the decoder.
+ */
 import { call, type E, i32, i64, type Ops, VECTOR } from '../ops.ts';
 import type { Semantics } from '../row.ts';
 import * as S from '../state.ts';
 import { type Ext, FSW_BIT } from './ext80.ts';
 
 const CR0_MP = 2;
-const CR0_EM = 4;
 const CR0_TS = 8;
 
-/** #NM when the x87 is emulated or its state belongs to another task. */
-export function requireX87(o: Ops): void {
-  o.raiseIf(
-    o
-      .state32(S.CR0)
-      .and(CR0_EM | CR0_TS)
-      .ne(0),
-    VECTOR.NM,
-  );
-}
 /** #MF for an unmasked exception of an earlier instruction. */
 export function checkPending(o: Ops): void {
   o.raiseIf(o.state32(S.FSW).and(FSW_BIT.ES).ne(0), VECTOR.MF);
 }
 function begin(o: Ops): void {
-  requireX87(o);
   checkPending(o);
-  o.setState32(S.X87_EXCEPTIONS, 0);
-  o.setState32(S.X87_DENORMAL, 0);
+  // X87_DENORMAL too
+  o.setState64(S.X87_EXCEPTIONS, 0n);
 }
 /** Low 11 bits of the opcode; `rm` fills ModR/M.rm of register forms. */
 function opcode(o: Ops, rm: E): E {
