@@ -57,6 +57,7 @@ export class InterpreterRunner {
   #cold: string | undefined;
   #trap = -1;
   #length = 0;
+  #codeLength = 0;
 
   /** @param module another interpreter than the usual one: with a bug put in on purpose */
   constructor(module?: WasmModule) {
@@ -181,6 +182,7 @@ export class InterpreterRunner {
     this.#set32(S.INTERRUPT_SHADOW, 0);
     this.#set32(S.DEBUG_PENDING, 0);
     this.#write(0, 0, c.code);
+    this.#codeLength = c.code.length;
     for (const p of c.patches ?? []) {
       const n = WINDOWS.findIndex(
         (one) => p.addr >= one.base && p.addr + p.bytes.length <= one.base + one.size,
@@ -302,6 +304,7 @@ export class InterpreterRunner {
   }
 
   #restore(): void {
+    if (this.#codeLength > 0) this.#changed(WINDOWS[0].gpa, this.#codeLength);
     for (const n of this.#touched) {
       const rest = this.#rest[n];
       const w = WINDOWS[n];

@@ -143,10 +143,10 @@ export function cmps(o: Ops): void {
   compare(
     o,
     mask,
-    () => [
-      o.load(o.size, linear(o, from, o.let(o.reg(6).and(mask)))),
-      o.load(o.size, linear(o, to, o.let(o.reg(7).and(mask)))),
-    ],
+    () => {
+      const b = o.load(o.size, linear(o, to, o.let(o.reg(7).and(mask)))); // silicon looks here first
+      return [o.load(o.size, linear(o, from, o.let(o.reg(6).and(mask)))), b];
+    },
     () => {
       advance(o, 6, delta, mask);
       advance(o, 7, delta, mask);
