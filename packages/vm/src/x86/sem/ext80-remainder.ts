@@ -20,7 +20,7 @@ import {
   signalDenormals,
 } from './ext80.ts';
 
-/** C0, C3, C1 = bits 2, 1, 0 of the quotient; without one C0 and C3 stay. */
+/** C0, C3, C1 = bits 2, 1, 0 of the quotient; invalid operands have none, and C0 and C3 stay. */
 function signalQuotient(b: B, q: E): void {
   b.setState32(S.FSW, b.state32(S.FSW).and(~(FSW_BIT.C0 | FSW_BIT.C3)));
   const bit = (n: number, code: number): E => select(q.shrU(n).and(1), i32(code), i32(0));
@@ -43,7 +43,10 @@ const remainder = define(
     );
     b.if(isInfinity(x).or(isZero(y)), () => returnInvalid(b));
     signalDenormals(b, x, y);
-    b.if(isZero(x), () => returnExt(b, sa, ea));
+    b.if(isZero(x), () => {
+      signalQuotient(b, i32(0));
+      returnExt(b, sa, ea);
+    });
     const p = normalise(b, x);
     const same = (): void => {
       signalQuotient(b, i32(0));
