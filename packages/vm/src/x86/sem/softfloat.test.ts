@@ -245,3 +245,25 @@ test('an unmasked exception leaves its vector, and post-computation flags wait f
   run('sse.scalar.f64', 0x1f80, LANE.DIV, 0x3ff0000000000000n, 0x4008000000000000n);
   assert.equal(state.getUint32(S.SIMD_TRAP, true), 0);
 });
+
+test('reciprocals stay within 1.5 · 2^-12, and flush what is tiny', () => {
+  const float = new DataView(new ArrayBuffer(4));
+  const single = (bits: bigint): number => {
+    float.setUint32(0, Number(bits));
+    return float.getFloat32(0);
+  };
+  for (let i = 0; i < 4000; i++) {
+    const x = operand(F32) & (signBit(F32) - 1n);
+    if (isDenormal(F32, x)) continue;
+    const value = single(x);
+    const root = single(run('sse.rsqrt', 0x1f80, x).bits);
+    assert.ok(Math.abs(root * Math.sqrt(value) - 1) <= 1.5 * 2 ** -12, `rsqrt ${x.toString(16)}`);
+    if (value >= 2 ** 126) continue;
+    const inverse = single(run('sse.rcp', 0x1f80, x).bits);
+    assert.ok(Math.abs(inverse * value - 1) <= 1.5 * 2 ** -12, `rcp ${x.toString(16)}`);
+  }
+  assert.deepEqual(run('sse.rcp', 0x1f80, 0x7f000000n), { bits: 0n, flags: 0 });
+  assert.deepEqual(run('sse.rcp', 0x1f80, 0x80000001n), { bits: 0xff800000n, flags: 0 });
+  assert.deepEqual(run('sse.rsqrt', 0x1f80, 0x80000001n), { bits: 0xff800000n, flags: 0 });
+  assert.deepEqual(run('sse.rsqrt', 0x1f80, 0xbf800000n), { bits: indefinite(F32), flags: 0 });
+});

@@ -9,7 +9,7 @@ import { LANE, laneBits, withLane } from './softfloat-arith.ts';
 import { beginFlags, commitFlags, type Format, FORMATS, hidden, signBit } from './softfloat.ts';
 import { toBits, toFloat } from './softfloat-convert.ts';
 import { bitMask } from './sse-shuffle.ts';
-import { immediate, pick, requireSse } from './sse.ts';
+import { immediate, pick } from './sse.ts';
 
 /** Everything but the flags OE UE ZE DE IE: masks set, RC = 0, FTZ = DAZ = 0, PE set. */
 const FAST_MASK = 0xffe0;
@@ -105,7 +105,6 @@ const WASM: Readonly<Record<Operation, string>> = {
 /** ADDSS … SQRTSD. */
 export function scalarArith(f: Format, op: Operation): (o: Ops) => void {
   return (o) => {
-    requireSse(o);
     const y = o.getLow(1, f.bytes);
     const x = op === 'SQRT' ? y : o.getLow(0, f.bytes);
     const args = op === 'SQRT' ? [toFloat(f, y)] : [toFloat(f, x), toFloat(f, y)];
@@ -151,7 +150,6 @@ function vectorResult(o: Ops, f: Format, op: Operation, x: E, y: E): E {
 /** ADDPS … SQRTPD. */
 export function packedArith(f: Format, op: Operation): (o: Ops) => void {
   return (o) => {
-    requireSse(o);
     const y = o.let(o.get(1));
     const x = op === 'SQRT' ? y : o.let(o.get(0));
     o.set(0, vectorResult(o, f, op, x, y));
@@ -161,7 +159,6 @@ export function packedArith(f: Format, op: Operation): (o: Ops) => void {
 export function horizontalArith(f: Format, op: 'ADD' | 'SUB'): (o: Ops) => void {
   const places = f.bits === 64 ? [0, 2] : [0, 2, 4, 6];
   return (o) => {
-    requireSse(o);
     const b = o.let(o.get(1));
     const a = o.let(o.get(0));
     const even = o.let(pick(f.bytes, a, b, places));
@@ -180,7 +177,6 @@ export function horizontalArith(f: Format, op: 'ADD' | 'SUB'): (o: Ops) => void 
 export function addSub(f: Format): (o: Ops) => void {
   const signs = f.bits === 64 ? v128(signBit(f)) : v128(signBit(f) | (signBit(f) << 64n));
   return (o) => {
-    requireSse(o);
     const y = o.let(o.get(1));
     const x = o.let(o.get(0));
     const result = o.var('v128', apply(`${shapeOf(f)}.add`, [x, y.xor(signs)]));
@@ -234,7 +230,6 @@ export const DOT_DEFINITIONS: readonly Definition[] = FORMATS.map(defineDot);
 
 export function dot(f: Format): (o: Ops) => void {
   return (o) => {
-    requireSse(o);
     const y = o.let(o.get(1));
     const x = o.let(o.get(0));
     const result = o.let(call(`sse.dot.${f.name}`, 'v128', x, y, immediate(o)));
@@ -246,13 +241,11 @@ export function dot(f: Format): (o: Ops) => void {
 /** RCPSS, RSQRTSS. */
 export function approximateScalar(name: 'rcp' | 'rsqrt'): (o: Ops) => void {
   return (o) => {
-    requireSse(o);
     o.setLow(0, 4, o.let(call(`sse.${name}`, 'i64', o.getLow(1, 4))));
   };
 }
 export function approximatePacked(name: 'rcp' | 'rsqrt'): (o: Ops) => void {
   return (o) => {
-    requireSse(o);
     o.set(0, o.let(call(`sse.${name}.packed`, 'v128', o.let(o.get(1)))));
   };
 }
@@ -260,7 +253,6 @@ export function approximatePacked(name: 'rcp' | 'rsqrt'): (o: Ops) => void {
 /** ROUNDSS, ROUNDSD. */
 export function roundScalar(f: Format): (o: Ops) => void {
   return (o) => {
-    requireSse(o);
     const result = o.let(call(`sse.integral.${f.name}`, 'i64', o.getLow(1, f.bytes), immediate(o)));
     trapOnUnmasked(o);
     o.setLow(0, f.bytes, result);
@@ -268,7 +260,6 @@ export function roundScalar(f: Format): (o: Ops) => void {
 }
 export function roundPacked(f: Format): (o: Ops) => void {
   return (o) => {
-    requireSse(o);
     const result = o.let(call(`sse.integrals.${f.name}`, 'v128', o.let(o.get(1)), immediate(o)));
     trapOnUnmasked(o);
     o.set(0, result);
@@ -279,7 +270,6 @@ export function roundPacked(f: Format): (o: Ops) => void {
 
 export function compareScalar(f: Format): (o: Ops) => void {
   return (o) => {
-    requireSse(o);
     const y = o.getLow(1, f.bytes);
     const x = o.getLow(0, f.bytes);
     const result = o.let(call(`sse.compare.${f.name}`, 'i64', x, y, immediate(o)));
@@ -289,7 +279,6 @@ export function compareScalar(f: Format): (o: Ops) => void {
 }
 export function comparePacked(f: Format): (o: Ops) => void {
   return (o) => {
-    requireSse(o);
     const y = o.let(o.get(1));
     const x = o.let(o.get(0));
     const result = o.let(call(`sse.compares.${f.name}`, 'v128', x, y, immediate(o)));
@@ -300,7 +289,6 @@ export function comparePacked(f: Format): (o: Ops) => void {
 /** COMISx (`signal`: QNaNs are invalid too) and UCOMISx: ZF, PF, CF; the other arithmetic flags are cleared. */
 export function compareFlags(f: Format, signal: 0 | 1): (o: Ops) => void {
   return (o) => {
-    requireSse(o);
     const y = o.getLow(1, f.bytes);
     const x = o.getLow(0, f.bytes);
     const [p, q] = [toFloat(f, x), toFloat(f, y)];

@@ -4,7 +4,7 @@ import * as S from '../state.ts';
 import { F32, F64, type Format } from './softfloat.ts';
 import { BY_MXCSR, toBits, toFloat, TRUNCATE } from './softfloat-convert.ts';
 import { leastNormal, mxcsrAllowsFast, notDenormal, trapOnUnmasked } from './sse-arith.ts';
-import { enterMmx, lowLane, lowOnly, requireMmx, requireSse, setMmx } from './sse.ts';
+import { enterMmx, lowLane, lowOnly, checkPending, setMmx } from './sse.ts';
 
 /** Largest binary32. */
 const MAX_SINGLE = 3.4028234663852886e38;
@@ -14,7 +14,6 @@ const INEXACT_SILENT = 0x1020;
 /** CVTSI2SS, CVTSI2SD. */
 export function fromInteger(f: Format): (o: Ops) => void {
   return (o) => {
-    requireSse(o);
     const wide = o.bytes(1) === 8;
     const n = o.let(wide ? o.get(1) : o.get(1).signExtend(4));
     const result = o.var('i64', toBits(f, apply(`${f.name}.convert_i64_s`, [n])));
@@ -34,7 +33,6 @@ export function fromInteger(f: Format): (o: Ops) => void {
 /** CVTSS2SI, CVTSD2SI and their truncating forms. */
 export function toInteger(f: Format, rounding: number): (o: Ops) => void {
   return (o) => {
-    requireSse(o);
     const bits = o.getLow(1, f.bytes);
     const wide = o.bytes(0) === 8;
     const value = o.let(f === F64 ? toFloat(f, bits) : apply('f64.promote_f32', [toFloat(f, bits)]));
@@ -59,7 +57,6 @@ export function toInteger(f: Format, rounding: number): (o: Ops) => void {
 
 /** CVTSS2SD. */
 export function widenScalar(o: Ops): void {
-  requireSse(o);
   const bits = o.getLow(1, 4);
   const value = toFloat(F32, bits);
   const result = o.var('i64', toBits(F64, apply('f64.promote_f32', [value])));
@@ -71,7 +68,6 @@ export function widenScalar(o: Ops): void {
 }
 /** CVTSD2SS. */
 export function narrowScalar(o: Ops): void {
-  requireSse(o);
   const bits = o.getLow(1, 8);
   const value = toFloat(F64, bits);
   const size = o.let(apply('f64.abs', [value]));
@@ -86,7 +82,6 @@ export function narrowScalar(o: Ops): void {
 }
 /** CVTPS2PD. */
 export function widenPacked(o: Ops): void {
-  requireSse(o);
   const v = o.let(o.get(1));
   const result = o.var('v128', apply('f64x2.promote_low_f32x4', [v]));
   const least = apply('f64x2.splat', [leastNormal(F32)]);
@@ -100,7 +95,6 @@ export function widenPacked(o: Ops): void {
 }
 /** CVTPD2PS. */
 export function narrowPacked(o: Ops): void {
-  requireSse(o);
   const v = o.let(o.get(1));
   const result = o.var('v128', apply('f32x4.demote_f64x2_zero', [v]));
   const size = o.let(apply('f64x2.abs', [v]));
@@ -125,18 +119,15 @@ function singles(o: Ops, v: E, lanes: number): E {
 }
 /** CVTDQ2PS. */
 export function fromDwords(o: Ops): void {
-  requireSse(o);
   o.set(0, singles(o, o.let(o.get(1)), 4));
 }
 /** CVTDQ2PD: always exact. */
 export function fromDwordsToDouble(o: Ops): void {
-  requireSse(o);
   o.set(0, apply('f64x2.convert_low_i32x4_s', [o.get(1)]));
 }
 /** CVTPS2DQ, CVTPD2DQ and their truncating forms. */
 export function toDwords(f: Format, rounding: number): (o: Ops) => void {
   return (o) => {
-    requireSse(o);
     const result = o.let(integers(f, rounding, o.let(o.get(1)), 4));
     trapOnUnmasked(o);
     o.set(0, result);
@@ -150,24 +141,21 @@ function integers(f: Format, rounding: number, v: E, lanes: number): E {
 
 /** CVTPI2PS: the low two lanes. A memory operand leaves the x87 state alone; #XM comes after the switch to MMX. */
 export function fromMmx(o: Ops): void {
-  requireSse(o);
-  if (!o.isMemory(1)) requireMmx(o);
+  if (!o.isMemory(1)) checkPending(o);
   const v = o.let(lowOnly(o.get(1)));
   if (!o.isMemory(1)) enterMmx(o);
   o.setLow(0, 8, o.let(lowLane(singles(o, v, 2))));
 }
 /** CVTPI2PD: a memory operand leaves the x87 state alone. */
 export function fromMmxToDouble(o: Ops): void {
-  requireSse(o);
-  if (!o.isMemory(1)) requireMmx(o);
+  if (!o.isMemory(1)) checkPending(o);
   o.set(0, apply('f64x2.convert_low_i32x4_s', [lowOnly(o.get(1))]));
   if (!o.isMemory(1)) enterMmx(o);
 }
 /** CVTPS2PI, CVTPD2PI and their truncating forms. */
 export function toMmx(f: Format, rounding: number): (o: Ops) => void {
   return (o) => {
-    requireSse(o);
-    requireMmx(o);
+    checkPending(o);
     const source = o.let(o.get(1));
     enterMmx(o);
     const result = o.let(integers(f, rounding, source, 2));

@@ -9,8 +9,7 @@ import {
   lanesOf,
   lowLane,
   pick,
-  requireMmx,
-  requireSse,
+  checkPending,
   setVector,
   splatOf,
 } from './sse.ts';
@@ -127,8 +126,8 @@ export function shift(op: 'shl' | 'shr_u' | 'shr_s', bytes: 2 | 4 | 8): (o: Ops)
   const bits = bytes * 8;
   return (o) => {
     const mmx = isMmx(o);
-    if (mmx) requireMmx(o);
-    else requireSse(o);
+    if (mmx) checkPending(o);
+
     const source = o.operand(1).kind === 'W' ? lowLane(o.get(1)) : o.get(1);
     const count = o.let(o.operand(1).kind === 'I' ? source.and(0xff) : source);
     const value = o.let(mmx ? apply('i64x2.splat', [o.get(0)]) : o.get(0));
@@ -141,7 +140,6 @@ export function shift(op: 'shl' | 'shr_u' | 'shr_s', bytes: 2 | 4 | 8): (o: Ops)
 /** PSLLDQ, PSRLDQ: by bytes. */
 export function shiftBytes(direction: 'left' | 'right'): (o: Ops) => void {
   return (o) => {
-    requireSse(o);
     const count = o.let(o.get(1).wrap().and(0xff));
     const value = o.let(o.get(0));
     const clamped = apply('i8x16.splat', [o.let(select(count.ltU(16), count, 16))]);
@@ -155,7 +153,6 @@ export function shiftBytes(direction: 'left' | 'right'): (o: Ops) => void {
 
 /** PTEST: ZF = no bit in common, CF = the source has none outside the destination. */
 export function ptest(o: Ops): void {
-  requireSse(o);
   const b = o.let(o.get(1));
   const a = o.let(o.get(0));
   const zf = o.let(
@@ -180,7 +177,6 @@ export function setCompareFlags(o: Ops, cf: E, zf: E, pf: E): void {
 
 /** MPSADBW: eight sums of four differences, 4-byte block of b against a sliding window of a. */
 export function slidingDifferences(o: Ops): void {
-  requireSse(o);
   const b = o.let(o.get(1));
   const a = o.let(o.get(0));
   const control = o.let(o.get(2).wrap());
@@ -203,7 +199,6 @@ export function slidingDifferences(o: Ops): void {
 /** PBLENDVB, BLENDVPS, BLENDVPD: lanes of b where XMM0's lane is negative. */
 export function blendVariable(bytes: 1 | 4 | 8): (o: Ops) => void {
   return (o) => {
-    requireSse(o);
     const b = o.let(o.get(1));
     const negative = apply(`${laneType(bytes)}.lt_s`, [o.xmm(0), v128(0n)]);
     o.set(0, blend(negative, b, o.get(0)));

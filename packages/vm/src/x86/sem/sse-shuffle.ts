@@ -9,8 +9,7 @@ import {
   lanesOf,
   lowLane,
   pick,
-  requireMmx,
-  requireSse,
+  checkPending,
   setMmx,
   setVector,
   splatOf,
@@ -38,14 +37,12 @@ function wordPlaces(imm: E): E {
 }
 
 export function pshufd(o: Ops): void {
-  requireSse(o);
   const b = o.let(o.get(1));
   o.set(0, apply('i8x16.swizzle', [b, dwordPlaces(immediate(o))]));
 }
 /** PSHUFLW, PSHUFHW. */
 export function shuffleWords(part: 'low' | 'high'): (o: Ops) => void {
   return (o) => {
-    requireSse(o);
     const b = o.let(o.get(1));
     const places = wordPlaces(immediate(o));
     const shuffled = o.let(
@@ -56,19 +53,17 @@ export function shuffleWords(part: 'low' | 'high'): (o: Ops) => void {
 }
 /** PSHUFW mm. */
 export function pshufw(o: Ops): void {
-  requireMmx(o);
+  checkPending(o);
   const b = apply('i64x2.splat', [o.get(1)]);
   setMmx(o, 0, o.let(lowLane(apply('i8x16.swizzle', [b, wordPlaces(immediate(o))]))));
 }
 export function shufps(o: Ops): void {
-  requireSse(o);
   const b = o.let(o.get(1));
   const places = o.let(dwordPlaces(immediate(o)));
   const low = o.let(apply('i8x16.swizzle', [o.get(0), places]));
   o.set(0, pick(8, low, o.let(apply('i8x16.swizzle', [b, places])), [0, 3]));
 }
 export function shufpd(o: Ops): void {
-  requireSse(o);
   const b = o.let(o.get(1));
   const a = o.let(o.get(0));
   const imm = immediate(o);
@@ -90,7 +85,6 @@ export function bitMask(imm: E, bytes: 2 | 4 | 8): E {
 /** BLENDPS, BLENDPD, PBLENDW. */
 export function blendImmediate(bytes: 2 | 4 | 8): (o: Ops) => void {
   return (o) => {
-    requireSse(o);
     const b = o.let(o.get(1));
     o.set(0, blend(bitMask(immediate(o), bytes), b, o.get(0)));
   };
@@ -104,8 +98,8 @@ export function pshufb(a: E, b: E, o: Ops): E {
 /** PALIGNR: bytes of destination:source from byte `imm` on. */
 export function palignr(o: Ops): void {
   const mmx = isMmx(o);
-  if (mmx) requireMmx(o);
-  else requireSse(o);
+  if (mmx) checkPending(o);
+
   const imm = immediate(o);
   if (mmx) {
     // both operands fit one vector
@@ -129,8 +123,8 @@ const TYPES = { 1: 'i8x16', 2: 'i16x8', 4: 'i32x4', 8: 'i64x2' } as const;
 export function extract(bytes: 1 | 2 | 4 | 8): (o: Ops) => void {
   return (o) => {
     const mmx = o.operand(1).kind === 'N';
-    if (mmx) requireMmx(o);
-    else requireSse(o);
+    if (mmx) checkPending(o);
+
     const v = o.let(mmx ? apply('i64x2.splat', [o.get(1)]) : o.get(1));
     const lane = immediate(o).and((mmx ? 8 : 16) / bytes - 1);
     const places = apply('i8x16.add', [iota(1), apply('i8x16.splat', [lane.mul(bytes)])]);
@@ -143,8 +137,8 @@ export function extract(bytes: 1 | 2 | 4 | 8): (o: Ops) => void {
 export function insert(bytes: 1 | 2 | 4 | 8): (o: Ops) => void {
   return (o) => {
     const mmx = isMmx(o);
-    if (mmx) requireMmx(o);
-    else requireSse(o);
+    if (mmx) checkPending(o);
+
     const value = o.let(o.get(1));
     const lane = immediate(o).and((mmx ? 8 : 16) / bytes - 1);
     const type = TYPES[bytes];
@@ -159,7 +153,6 @@ export function insert(bytes: 1 | 2 | 4 | 8): (o: Ops) => void {
 }
 /** INSERTPS: source dword by bits 6–7 (register only), place by bits 4–5, zeroed lanes by bits 0–3. */
 export function insertps(o: Ops): void {
-  requireSse(o);
   const b = o.let(o.get(1));
   const imm = immediate(o);
   const from = o.isMemory(1) ? b : o.let(apply('i8x16.swizzle', [b, firstDword(imm.shrU(6))]));

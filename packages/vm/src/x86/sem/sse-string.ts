@@ -3,7 +3,7 @@ import { type B, define, type Definition } from '../block.ts';
 import { apply, call, type E, i32, type Ops, select, v128 } from '../ops.ts';
 import * as S from '../state.ts';
 import { bitMask } from './sse-shuffle.ts';
-import { immediate, lanesOf, requireSse, splatOf } from './sse.ts';
+import { immediate, lanesOf, splatOf } from './sse.ts';
 
 /** All ones below bit `n` (i32). */
 function below(n: E): E {
@@ -118,7 +118,6 @@ export function crc32(o: Ops): void {
 
 export function pcmpstr(lengths: 'explicit' | 'implicit', output: 'index' | 'mask'): (o: Ops) => void {
   return (o) => {
-    requireSse(o);
     const y = o.let(o.get(1));
     const x = o.let(o.get(0));
     const imm = immediate(o);

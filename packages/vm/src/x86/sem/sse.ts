@@ -2,34 +2,16 @@
  * What every MMX and SSE instruction shares: the checks before it, the operand shapes, vector constants.
  * An MMX operand (i64) is computed in the low half of a v128, so one lane function serves both register files.
  */
-import { apply, type E, i32, type Ops, select, v128, VECTOR } from '../ops.ts';
+import { apply, type E, type Ops, v128, VECTOR } from '../ops.ts';
 import type { Semantics } from '../row.ts';
 import * as S from '../state.ts';
 
-/** CR0.EM and CR0.TS. */
-const EMULATE_OR_SWITCHED = 0xc;
-const CR4_OSFXSR = 0x200;
 /** FSW.ES: an unmasked x87 exception waits. */
 const FSW_ES = 0x80;
 
-/** #UD without CR4.OSFXSR or with CR0.EM, #NM with CR0.TS (SDM volume 3, section 13.1.4). */
-export function requireSse(o: Ops): void {
-  const cr0 = o.state32(S.CR0);
-  const unsupported = o.let(cr0.and(4).or(o.state32(S.CR4).and(CR4_OSFXSR).xor(CR4_OSFXSR)));
-  o.if(cr0.and(EMULATE_OR_SWITCHED).or(unsupported), () => {
-    o.setState32(S.FAULT, select(unsupported, i32(VECTOR.UD), VECTOR.NM));
-    o.end('exit');
-  });
-}
-
-/** #UD with CR0.EM, #NM with CR0.TS, #MF when an x87 exception is pending. */
-export function requireMmx(o: Ops): void {
-  const cr0 = o.state32(S.CR0);
-  o.if(cr0.and(EMULATE_OR_SWITCHED).or(o.state32(S.FSW).and(FSW_ES)), () => {
-    o.raiseIf(cr0.and(4), VECTOR.UD);
-    o.raiseIf(cr0.and(8), VECTOR.NM);
-    o.raise(VECTOR.MF);
-  });
+/** #MF when an x87 exception is pending. #UD and #NM by control registers are the decoder's matter. */
+export function checkPending(o: Ops): void {
+  o.raiseIf(o.state32(S.FSW).and(FSW_ES), VECTOR.MF);
 }
 
 /** TOP = 0: what even an MMX store that faults has done. */
@@ -104,12 +86,11 @@ export type Lanes = (a: E, b: E, o: Ops) => E;
 export function packed(f: Lanes): Semantics {
   return (o) => {
     if (isMmx(o)) {
-      requireMmx(o);
+      checkPending(o);
       const b = o.let(apply('i64x2.splat', [o.get(1)]));
       const a = o.let(apply('i64x2.splat', [o.get(0)]));
       setMmx(o, 0, lowLane(f(a, b, o)));
     } else {
-      requireSse(o);
       const b = o.let(o.get(1));
       const a = o.let(o.get(0));
       o.set(0, f(a, b, o));
@@ -121,11 +102,10 @@ export function packed(f: Lanes): Semantics {
 export function packedUnary(f: (b: E, o: Ops) => E): Semantics {
   return (o) => {
     if (isMmx(o)) {
-      requireMmx(o);
+      checkPending(o);
       const b = o.let(apply('i64x2.splat', [o.get(1)]));
       setMmx(o, 0, lowLane(f(b, o)));
     } else {
-      requireSse(o);
       const b = o.let(o.get(1));
       o.set(0, f(b, o));
     }
