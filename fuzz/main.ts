@@ -1,5 +1,6 @@
 /**
  * npm run fuzz -- [--programs N] [--seed S] [--inject ROW]
+ * npm run fuzz -- --devices [--operations N] [--seed S]     random hostile guests against the devices
  *
  * Runs random programs on the interpreter and on the host's CPU. A difference is shrunk and printed; the last line
  * is `programs=N differences=D`. ROW is the start of a row's text, for example "ADD Ev" or "PADDW".
@@ -12,6 +13,7 @@ import { differences } from '../test/oracle/compare.ts';
 import { InterpreterRunner } from '../test/oracle/interpreter.ts';
 import { nativeAvailable, runNative } from '../test/oracle/native.ts';
 import { Random } from '../test/oracle/random.ts';
+import { fuzzDevicesBySeeds } from './devices.ts';
 import { inject } from './inject.ts';
 import { makeProgram, palette } from './make.ts';
 import { layOut, type Program, toCase } from './program.ts';
@@ -130,8 +132,14 @@ if (import.meta.main) {
       programs: { type: 'string', default: '1000' },
       seed: { type: 'string', default: String(Date.now() % 1_000_000) },
       inject: { type: 'string' },
+      devices: { type: 'boolean', default: false },
+      operations: { type: 'string', default: '1000000' },
     },
   });
+  if (values.devices) {
+    const failures = await fuzzDevicesBySeeds(Number(values.operations), Number(values.seed), console.log);
+    process.exit(failures === 0 ? 0 : 1);
+  }
   if (!nativeAvailable()) throw new Error('fuzzing needs an x86-64 Linux host with gcc');
   console.log(`seed ${values.seed}`);
   const result = fuzz({
