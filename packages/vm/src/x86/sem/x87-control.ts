@@ -131,7 +131,9 @@ function forXmm(o: Ops, body: (n: number) => void): void {
 export const saveExtended: Semantics = (o) => {
   const address = o.let(o.address(0));
   requireAligned(o, address);
-  probe(o, address, FX_BYTES);
+  // as silicon does: the last byte is looked at first
+  o.probeWrite(1, o.let(address.add(FX_BYTES - 1)));
+  o.probeWrite(1, address);
   const at = (offset: number): E => o.let(address.add(offset));
   const pointer = (offset: number): E => {
     const value = o.state64(offset);
@@ -161,12 +163,12 @@ export const restoreExtended: Semantics = (o) => {
   requireAligned(o, address);
   const read = (offset: number): E => o.let(o.load128(o.let(address.add(offset))));
   const half = (v: E, lane: 0 | 1): E => o.let(v.lane('i64x2.extract_lane', lane));
+  // a second page faults before anything changes
+  o.load(1, o.let(address.add(FX_BYTES - 1)));
   const first = read(0);
   const second = read(16);
   const mxcsr = o.let(half(second, 1).wrap());
   o.raiseIf(mxcsr.and(~Number(MXCSR_MASK)).ne(0), VECTOR.GP, 0);
-  // the second page of the area faults before anything changes
-  read(FX_BYTES - 16);
   const words = half(first, 0);
   o.setState32(S.FSW, words.shrU(16).wrap().and(0xffff));
   for (let i = 0; i < 8; i++) {

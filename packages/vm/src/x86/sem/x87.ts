@@ -154,11 +154,9 @@ export function storeInteger(truncate: boolean, pop: boolean): Semantics {
 }
 function storeTen(o: Ops, low: E, high: E): void {
   const address = o.let(o.address(0));
-  const end = o.let(address.add(8));
-  o.probeWrite(8, address);
-  o.probeWrite(2, end);
+  // as silicon does: the significand is written even when the rest faults
   o.store(8, address, low);
-  o.store(2, end, high);
+  o.store(2, o.let(address.add(8)), high);
 }
 export const storeExtended: Semantics = store(
   true,
