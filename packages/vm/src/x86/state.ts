@@ -113,6 +113,8 @@ export const ARG1: number = 0x14c8;
 export const ARG_FORM: number = 0x14d0;
 /** RIP of the instruction that INTERRUPT_SHADOW protects, i64: elsewhere the shadow is over. */
 export const SHADOW_RIP: number = 0x14d8;
+/** 1 = between the delivery of an NMI and the next IRET, i32. */
+export const NMI_BLOCKED: number = 0x14e0;
 
 export const XMM: number = 0x1500; // 16 × v128
 /**

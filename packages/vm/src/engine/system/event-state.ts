@@ -6,8 +6,6 @@ import type { Cpu } from './cpu.ts';
 export class EventState {
   activity: Activity = 'running';
   nmiPending = false;
-  /** Between the delivery of an NMI and the next IRET. */
-  nmiBlocked = false;
   /** An interrupt that was acknowledged before the state was saved. */
   acknowledged: number | null = null;
   /** A FLUSH_CODE request was taken: whoever keeps decoded code drops it all and clears this. */
@@ -18,6 +16,14 @@ export class EventState {
 
   constructor(cpu: Cpu) {
     this.#cpu = cpu;
+  }
+
+  /** Between the delivery of an NMI and the next IRET. */
+  get nmiBlocked(): boolean {
+    return this.#cpu.get32(S.NMI_BLOCKED) !== 0;
+  }
+  set nmiBlocked(blocked: boolean) {
+    this.#cpu.set32(S.NMI_BLOCKED, blocked ? 1 : 0);
   }
 
   /** RF is kept only while instruction breakpoints exist: nothing else can see it. */

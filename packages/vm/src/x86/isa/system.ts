@@ -1,6 +1,7 @@
 /** System instructions: far transfers, segments, control state, identification, ports. */
 import { row, type Row } from '../row.ts';
 import * as sys from '../sem/system.ts';
+import * as fast from '../sem/system-call.ts';
 import { GDTR, IDTR, SEG } from '../state.ts';
 
 const TRANSFERS: readonly Row[] = [
@@ -10,13 +11,13 @@ const TRANSFERS: readonly Row[] = [
   row('CALL Mp | FF /3m | size=v end cold', sys.farIndirect('FAR_CALL')),
   row('RETF Iw | CA | size=v end', sys.farReturn),
   row('RETF | CB | size=v end', sys.farReturn),
-  row('IRET | CF | size=v end w=oszapcdit', sys.cold('IRET')),
+  row('IRET | CF | size=v end w=oszapcdit', fast.iret),
   row('INT3 | CC | end w=it', sys.cold('INT3')),
   row('INT Ib | CD | end w=it', sys.coldValue('INT')),
   row('INTO | CE | i64 end r=o w=it', sys.into),
   row('INT1 | F1 | end w=it', sys.cold('INT1')),
-  row('SYSCALL | 0F 05 | o64 end w=oszapcdit', sys.cold('SYSCALL')),
-  row('SYSRET | 0F 07 | o64 size=y end cpl0 w=oszapcdit', sys.coldPrivileged('SYSRET')),
+  row('SYSCALL | 0F 05 | o64 end w=oszapcdit', fast.syscall),
+  row('SYSRET | 0F 07 | o64 size=y end cpl0 w=oszapcdit', fast.sysret),
   row('SYSENTER | 0F 34 | end w=i', sys.cold('SYSENTER')),
   row('SYSEXIT | 0F 35 | size=y end cpl0', sys.coldPrivileged('SYSEXIT')),
   row('UD0 Gv,Ev | 0F FF /r | end nomem', sys.undefinedInstruction),

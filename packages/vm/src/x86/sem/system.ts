@@ -53,7 +53,7 @@ function requireIopl(o: Ops): void {
 }
 
 /** Interrupts have just been enabled: somebody may wait for that. */
-function openWindow(o: Ops): void {
+export function openWindow(o: Ops): void {
   o.if(o.state32(S.INTERRUPT_WINDOW), () => o.setState32(S.BUDGET, 0));
 }
 
@@ -101,7 +101,7 @@ export const popf: Semantics = (o) => {
 };
 
 /** Host address of one of the data TLBs (x86/state.ts). */
-function tlbTable(o: Ops, index: number): E {
+export function tlbTable(o: Ops, index: number): E {
   return o.cpu.add(S.TLB + index * S.TLB_BYTES);
 }
 
