@@ -105,6 +105,11 @@ const summarise = define('x87_summarise', [], null, (b) => {
 const commit = define('x87_commit', [], 'i32', (b) => {
   const all = b.state32(S.X87_EXCEPTIONS);
   const unmasked = b.let(b.state32(S.FCW).not().and(0x3f));
+  // ES was clear when the instruction began, and stays so
+  b.if(all.and(unmasked).eqz(), () => {
+    b.setState32(S.FSW, b.state32(S.FSW).and(~FSW_BIT.C1).or(all));
+    b.return(i32(1));
+  });
   const early = FSW_BIT.IE | FSW_BIT.DE | FSW_BIT.ZE;
   const stopped = b.let(all.and(unmasked).and(early).ne(0));
   // an exception found before the operation keeps the later ones from happening

@@ -19,31 +19,35 @@ function begin(o: Ops): void {
   // X87_DENORMAL too
   o.setState64(S.X87_EXCEPTIONS, 0n);
 }
-/** Low 11 bits of the opcode; `rm` fills ModR/M.rm of register forms. */
-function opcode(o: Ops, rm: E): E {
-  const { opcode: byte, modrm, ext } = o.row.encoding;
-  const first = (byte & 7) << 8;
-  if (modrm === 'exact') return i32(first | ext);
-  return rm.or(first | (o.form.memory ? 0 : 0xc0) | (ext << 3));
-}
 /**
  * Notes where the instruction is. Operand pointer and opcode only change when an unmasked exception is pending
  * (FDP_EXCPTN_ONLY), the selectors read as zero (CPUID.7.EBX bits 6 and 13).
  */
-function finish(o: Ops, register?: number): void {
+function finish(o: Ops): void {
   o.setState64(S.FIP, o.rip);
   o.if(o.state32(S.FSW).and(FSW_BIT.ES).ne(0), () => {
-    o.setState32(S.FOP, opcode(o, register === undefined ? i32(0) : o.registerNumber(register)));
     if (o.form.memory) o.setState64(S.FDP, o.effectiveAddress(0));
+    noteOpcode(o);
   });
 }
-/** A data instruction whose work is `body`. @param register operand in ModR/M.rm, if it is ST(i) */
+/** FOP: the low 11 bits of the opcode, read again from behind the prefixes. */
+function noteOpcode(o: Ops): void {
+  const at = o.var('i64', o.rip.add(o.segmentBase(S.SEG.CS)));
+  const byte = o.var('i64');
+  o.loop(() => {
+    byte.set(o.load(1, at.get()));
+    at.set(at.get().add(1));
+    o.if(byte.get().and(0xf8).eq(0xd8), () => o.break());
+  });
+  const modrm = o.let(o.load(1, at.get()));
+  o.setState32(S.FOP, byte.get().and(7).shl(8).or(modrm).wrap());
+}
+/** A data instruction whose work is `body`. */
 function instruction(body: (o: Ops) => void): Semantics {
   return (o) => {
     begin(o);
     body(o);
-    const register = o.row.operands.findIndex((spec) => spec.size === 'STi');
-    finish(o, register < 0 ? undefined : register);
+    finish(o);
   };
 }
 function stackOperand(o: Ops): E {
