@@ -27,54 +27,47 @@ export function readableOf(queue: Pick<GuestPort, 'read'>): ReadableStream<Uint8
   );
 }
 
-/** What the streams of a session must know besides their ports. */
-export interface SessionEvents {
-  /** Resolves when the machine is gone: nothing more can come. */
-  readonly gone: Promise<void>;
-  /** Resolves when the guest has begun to boot for the nth time. */
-  boot(n: number): Promise<void>;
-  /** How often it has begun. */
-  readonly boots: number;
-}
-
 const END = Symbol('end');
 
 /** The guest's output through one port, as streams one after the other: each begins when the one before has ended. */
 export class OutputPort {
   readonly #port: GuestPort;
-  readonly #events: SessionEvents;
+  readonly #gone: Promise<void>;
   /** The read under way, kept when a stream ends, so that the next stream loses nothing. */
   #next: Promise<Uint8Array | undefined> | undefined;
   #last: Promise<void> = Promise.resolve();
 
-  constructor(port: GuestPort, events: SessionEvents) {
+  /** @param gone resolves when the machine is gone: nothing more can come */
+  constructor(port: GuestPort, gone: Promise<void>) {
     this.#port = port;
-    this.#events = events;
+    this.#gone = gone;
   }
 
   /**
    * What a command writes. The stream ends when `exited` has resolved and, if `untilClosed`, the guest has closed
-   * the port; otherwise when what had arrived by then is read. A guest that reboots closes the port and opens it
-   * again: the stream goes on.
+   * the port; otherwise when what had arrived by then is read. A guest that reboots closes the port before its
+   * command has exited, and opens it again: the stream goes on.
    */
   stream(exited: Promise<void>, untilClosed: boolean): ReadableStream<Uint8Array> {
     const before = this.#last;
     const ended = Promise.withResolvers<void>();
     this.#last = ended.promise;
-    const over = this.#events.gone.then((): typeof END => END);
+    const over = this.#gone.then((): typeof END => END);
     const exit = exited.then((): typeof END => END);
-    let boots = this.#events.boots;
-    // What has arrived wins over an end that came with it: Promise.race takes the first that is settled.
+    let closed = false;
     const read = async (): Promise<Uint8Array | typeof END> => {
       await before;
       for (;;) {
         this.#next ??= this.#port.read();
-        const next = await Promise.race(untilClosed ? [this.#next, over] : [this.#next, exit, over]);
+        // Promise.race takes the first that is settled: what has arrived wins over an end that came with it, except
+        // that after a close an exit says that what comes next is not ours.
+        const next = await Promise.race(
+          closed ? [exit, this.#next, over] : untilClosed ? [this.#next, over] : [this.#next, exit, over],
+        );
         if (next === END) return END;
         this.#next = undefined;
+        closed = next === undefined;
         if (next !== undefined) return next;
-        if ((await Promise.race([this.#events.boot(boots + 1), exit, over])) === END) return END;
-        boots++;
       }
     };
     return new ReadableStream<Uint8Array>({

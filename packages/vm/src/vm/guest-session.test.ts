@@ -58,6 +58,7 @@ async function textOf(stream: ReadableStream<Uint8Array>): Promise<string> {
 test('a command waits for the guest, its streams stay apart, its exit code comes back', async () => {
   const { ports, session } = fixture();
   const process = session.start('run', { argv: ['sh'], tty: false });
+  session.begin();
   assert.equal(ports.control.written, '');
   ports.control.say('ready 1 6.1.0\n');
   assert.equal(await session.ready, '6.1.0');
@@ -122,6 +123,7 @@ test('after a reboot the command starts again', async () => {
   const process = session.start('run', { argv: ['sh'], tty: false });
   ports.control.say('ready 1 x\n');
   await ports.control.heard('run pipe\n');
+  const output = textOf(process.stdout);
   ports.stdout.say('one ');
   session.begin();
   ports.stdout.say(undefined);
@@ -132,7 +134,7 @@ test('after a reboot the command starts again', async () => {
   ports.stdout.say(undefined);
   ports.control.say('exit 3\n');
   assert.equal(await process.exitCode, 3);
-  assert.equal(await textOf(process.stdout), 'one two');
+  assert.equal(await output, 'one two');
 });
 
 test('the end of the machine is 0 after a power-off, otherwise the error, and ends the streams', async () => {

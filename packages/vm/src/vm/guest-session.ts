@@ -1,6 +1,6 @@
 /** The host's side of docs/guest-protocol.md: waits for the guest's init, starts commands, tells their ends. */
 import type { VmError } from '../base/errors.ts';
-import { type GuestPort, inputStream, OutputPort, type SessionEvents } from './guest-port.ts';
+import { type GuestPort, inputStream, OutputPort } from './guest-port.ts';
 import {
   commandLines,
   type GuestCommandLine,
@@ -48,28 +48,26 @@ interface Started {
   running: boolean;
 }
 
-export class GuestSession implements SessionEvents {
+export class GuestSession {
   readonly #ports: GuestPorts;
   readonly #output: Readonly<Record<'terminal' | 'stdout' | 'stderr', OutputPort>>;
   readonly #gone: PromiseWithResolvers<void> = Promise.withResolvers<void>();
-  /** One per boot seen or waited for. */
-  readonly #boots: PromiseWithResolvers<void>[] = [];
   #ready: PromiseWithResolvers<string> = newReady();
   #isReady = false;
   #reader: LineReader;
   /** The first is the one that runs, or will when the guest is ready. */
   readonly #commands: Started[] = [];
   #size: TerminalSize | undefined;
-  boots = 0;
   /** What the guest complained about last: an `error` line. */
   lastError: string | undefined;
 
   constructor(ports: GuestPorts) {
+    const gone = this.#gone.promise;
     this.#ports = ports;
     this.#output = {
-      terminal: new OutputPort(ports.terminal, this),
-      stdout: new OutputPort(ports.stdout, this),
-      stderr: new OutputPort(ports.stderr, this),
+      terminal: new OutputPort(ports.terminal, gone),
+      stdout: new OutputPort(ports.stdout, gone),
+      stderr: new OutputPort(ports.stderr, gone),
     };
     this.#reader = new LineReader((text) => this.#line(parseGuestLine(text)));
     void this.#listen();
@@ -80,24 +78,12 @@ export class GuestSession implements SessionEvents {
     return this.#ready.promise;
   }
 
-  get gone(): Promise<void> {
-    return this.#gone.promise;
-  }
-
-  boot(n: number): Promise<void> {
-    while (this.#boots.length < n) this.#boots.push(Promise.withResolvers<void>());
-    return this.#boots[n - 1]?.promise ?? Promise.resolve();
-  }
-
   get isReady(): boolean {
     return this.#isReady;
   }
 
   /** The guest begins to boot, for the first time or again. A command that has not ended will start again. */
   begin(): void {
-    this.boots++;
-    void this.boot(this.boots);
-    this.#boots[this.boots - 1]?.resolve();
     if (this.#isReady) this.#ready = newReady();
     this.#isReady = false;
     this.#reader = new LineReader((text) => this.#line(parseGuestLine(text)));
@@ -122,7 +108,7 @@ export class GuestSession implements SessionEvents {
     );
     if (!command.tty) stdin.open();
     const process: GuestProcess = {
-      stdin: inputStream(command.tty ? terminal : stdin, !command.tty, this.gone),
+      stdin: inputStream(command.tty ? terminal : stdin, !command.tty, this.#gone.promise),
       stdout: (command.tty ? output.terminal : output.stdout).stream(ended, !command.tty),
       stderr: command.tty ? emptyStream() : output.stderr.stream(ended, true),
       exitCode: exit.promise,
