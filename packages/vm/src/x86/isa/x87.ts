@@ -138,6 +138,22 @@ const CONTROL: readonly Row[] = [
   row('FXRSTOR64 M | NP 0F AE /1m | w1 o64 feature=fxsr', C.restoreExtended),
 ];
 
+/** Encodings that every x87 executes and the manual leaves out: second forms, and no-operations of the 8087. */
+const UNDOCUMENTED: readonly Row[] = [
+  x87('FCOM STi', 'DC /2r', X.warmStack('x87_compare_st', 0, 0), 'undocumented'),
+  x87('FCOMP STi', 'DC /3r', X.warmStack('x87_compare_st', 0, 1), 'undocumented'),
+  x87('FCOMP STi', 'DE /2r', X.warmStack('x87_compare_st', 0, 1), 'undocumented'),
+  x87('FXCH STi:rw', 'DD /1r', X.warmStack('x87_exchange'), 'undocumented'),
+  x87('FXCH STi:rw', 'DF /1r', X.warmStack('x87_exchange'), 'undocumented'),
+  x87('FSTP STi:w', 'DF /2r', X.warmStack('x87_store_st', 1), 'undocumented'),
+  x87('FSTP STi:w', 'DF /3r', X.warmStack('x87_store_st', 1), 'undocumented'),
+  x87('FSTPNCE STi:w', 'D9 /3r', X.warmStack('x87_store_pop_quietly'), 'undocumented'),
+  x87('FFREEP STi', 'DF /0r', X.warmStack('x87_free_pop'), 'undocumented'),
+  x87('FNENI', 'DB =E0', X.nothing, 'undocumented'),
+  x87('FNDISI', 'DB =E1', X.nothing, 'undocumented'),
+  x87('FNSETPM', 'DB =E4', X.nothing, 'undocumented'),
+];
+
 export const X87_ROWS: readonly Row[] = [
   ...arithmetic(),
   ...MOVES,
@@ -145,4 +161,5 @@ export const X87_ROWS: readonly Row[] = [
   ...CONSTANTS,
   ...FUNCTIONS,
   ...CONTROL,
+  ...UNDOCUMENTED,
 ];

@@ -185,6 +185,13 @@ const storeStack = define('x87_store_st', ['i32', 'i32'], null, (b, i, pop) => {
   });
 });
 
+/** FSTPNCE: as FSTP, but an empty ST(0) is only popped. */
+const storePopQuietly = define('x87_store_pop_quietly', ['i32'], null, (b, i) => {
+  b.if(isEmpty(b, 0).eqz(), () => writeStack(b, i, readStack(b, 0)));
+  popStack(b);
+  b.setState32(S.FSW, b.state32(S.FSW).and(~FSW_BIT.C1));
+});
+
 /** ST(0) op ST(i) → ST(destination). */
 const arithStack = define(
   'x87_arith_st',
@@ -330,6 +337,10 @@ const free = define('x87_free', ['i32'], null, (b, i) => {
   b.setState32(S.FTW, b.state32(S.FTW).and(i32(1).shl(physical(b, i)).not()));
   b.setState32(S.FSW, b.state32(S.FSW).and(~FSW_BIT.C1));
 });
+const freePop = define('x87_free_pop', ['i32'], null, (b, i) => {
+  b.callVoid('x87_free', i);
+  popStack(b);
+});
 const rotate = define('x87_rotate', ['i32'], null, (b, n) => {
   const fsw = b.state32(S.FSW);
   b.setState32(S.FSW, fsw.and(~(0x3800 | FSW_BIT.C1)).or(fsw.add(n.shl(11)).and(0x3800)));
@@ -428,6 +439,7 @@ export const X87_STACK: readonly Definition[] = [
   load('x87_load_f64', 'ext80_from_f64'),
   loadStack,
   storeStack,
+  storePopQuietly,
   arithStack,
   arithMemory,
   compareStack,
@@ -438,6 +450,7 @@ export const X87_STACK: readonly Definition[] = [
   move,
   changeSign,
   free,
+  freePop,
   rotate,
   storeValue,
   storeNarrow('x87_store_f32', 'ext80_to_f32', 0xffc00000n),

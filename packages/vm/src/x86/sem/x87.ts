@@ -178,6 +178,8 @@ export function conditionalMove(cc: number): Semantics {
   return instruction((o) => o.callVoid('x87_move', o.let(o.condition(cc)), stackOperand(o)));
 }
 export const noOperation: Semantics = instruction(() => {});
+/** Control instructions of the 8087 and 287. */
+export const nothing: Semantics = () => {};
 /** FWAIT: #NM only when CR0.MP and CR0.TS are set. */
 export const wait: Semantics = (o) => {
   o.raiseIf(
