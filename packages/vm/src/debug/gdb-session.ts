@@ -65,7 +65,8 @@ export class GdbSession {
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
-    this.#interrupt();
+    // A packet that waits for the machine to stop comes to its end, then the machine runs on.
+    await this.#target.interrupt();
     await this.#queue;
     await this.#target.detach();
   }
