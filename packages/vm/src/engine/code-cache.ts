@@ -10,6 +10,8 @@ import * as S from '../x86/state.ts';
 import { handlerOf, MICRO } from './interp/handlers.ts';
 
 const MAX_INSTRUCTIONS = 64;
+/** #GP(0), as an immediate of the micro-operation UNDEFINED. */
+const GENERAL_PROTECTION = 13 | 0x100;
 const { REC } = S;
 
 interface Block {
@@ -56,8 +58,12 @@ export class CodeCache {
     this.#next = options.area + S.RECORDS;
   }
 
-  /** Decodes the block at RIP, whose first byte is at `host`. @returns false when FAULT is set instead */
-  decodeBlock(hostAddress: number, rip: bigint): boolean {
+  /**
+   * Decodes the block at linear address `rip`, whose first byte is at `host`.
+   * @param room bytes up to the limit of the code segment
+   * @returns false when FAULT is set instead
+   */
+  decodeBlock(hostAddress: number, rip: bigint, room: number): boolean {
     const host = hostAddress >>> 0;
     const { area, areaBytes } = this.#o;
     if (this.#next + (MAX_INSTRUCTIONS * 3 + 4) * REC.SIZE > area + areaBytes) this.flush();
@@ -85,13 +91,13 @@ export class CodeCache {
       }
       const { row } = out;
       if (row === null) {
-        this.#micro(MICRO.UNDEFINED, at - host, count, out.fault === 13 ? 13 | 0x100 : 6);
+        this.#micro(MICRO.UNDEFINED, at - host, count, out.fault === 13 ? GENERAL_PROTECTION : out.fault);
         ended = true;
         count++;
         at += out.length;
         break;
       }
-      const fault = fpuFault(row, mode);
+      const fault = at - host + out.length > room ? GENERAL_PROTECTION : fpuFault(row, mode);
       if (fault !== 0) {
         this.#micro(MICRO.UNDEFINED, at - host, count, fault);
         ended = true;

@@ -106,12 +106,13 @@ export class Interpreter implements MemoryUnit {
       if (reason === RUN_EXIT.BOUNDARY) return 'boundary';
       if (reason === RUN_EXIT.NO_BLOCK) {
         if (this.#get(S.FAULT) !== 0) return 'fault';
-        if (!this.code.decodeBlock(this.#get(S.FETCH_HOST), this.rip)) return 'fault';
+        if (!this.code.decodeBlock(this.#get(S.FETCH_HOST), this.#linearRip(), this.#codeRoom()))
+          return 'fault';
         continue;
       }
       if (this.#get(S.RECODE) !== 0) {
         this.#set(S.RECODE, 0);
-        const host = this.#exports.fetch_host(this.area, this.rip);
+        const host = this.#exports.fetch_host(this.area, this.#linearRip());
         if (host !== 0) this.code.recode(host);
         continue;
       }
@@ -126,6 +127,15 @@ export class Interpreter implements MemoryUnit {
     }
   }
 
+  #linearRip(): bigint {
+    const sum = this.rip + this.#get64(S.CODE_BASE);
+    return BigInt.asIntN(64, sum & this.#get64(S.LINEAR_MASK));
+  }
+  /** Bytes from RIP up to the code segment's limit. */
+  #codeRoom(): number {
+    const limit = this.#get64(S.CODE_LIMIT);
+    return limit < 0n ? Infinity : Number(limit - this.rip) + 1;
+  }
   /** A non-canonical address is #SS instead of #GP where the operand is on the stack. */
   #nameStackFault(record: number): void {
     if (this.#get(S.FAULT_NON_CANONICAL) === 0) return;
@@ -155,6 +165,9 @@ export class Interpreter implements MemoryUnit {
   }
   #get64(offset: number): bigint {
     return this.#i64[(this.area + offset) >> 3] as bigint;
+  }
+  #set64(offset: number, value: bigint): void {
+    this.#i64[(this.area + offset) >> 3] = value;
   }
   /** Low word of a 64-bit register. */
   #low(offset: number): number {
@@ -253,6 +266,7 @@ export class Interpreter implements MemoryUnit {
     const dr7 = this.#low(S.DR + 7 * 8);
     const breakpoints = (dr7 & 0xff) !== 0;
     this.#set(S.CODE_MODE, codeMode);
+    this.#setWidths(long);
     this.#set(S.ALIGNMENT_CHECK, checkAlignment ? 1 : 0);
     this.#set(S.DATA_BREAKPOINTS, dataBreakpoints(dr7) || this.#watching ? 1 : 0);
     // who begins to single-step must come back to the run loop first
@@ -293,6 +307,24 @@ export class Interpreter implements MemoryUnit {
     this.modeChanged();
   }
 
+  /** Masks and bounds that depend on SS and CS outside 64-bit mode. */
+  #setWidths(long: boolean): void {
+    const cs = S.SEGMENTS + S.SEG.CS * S.SEGMENT_STRIDE;
+    const ss = this.#get(S.SEGMENTS + S.SEG.SS * S.SEGMENT_STRIDE + S.SEG_ATTRIBUTES);
+    const stack = long ? -1n : (ss & (1 << 14)) !== 0 ? 0xffff_ffffn : 0xffffn;
+    const base = long ? 0n : this.#get64(cs + S.SEG_BASE);
+    const limit = long ? -1n : BigInt(this.#get(cs + S.SEG_LIMIT) >>> 0);
+    const moved = base !== this.#get64(S.CODE_BASE);
+    // decoded blocks know where a limit cuts them off
+    const cut = limit !== this.#get64(S.CODE_LIMIT) && !(flat(limit) && flat(this.#get64(S.CODE_LIMIT)));
+    this.#set64(S.STACK_MASK, stack);
+    this.#set64(S.LINEAR_MASK, long ? -1n : 0xffff_ffffn);
+    this.#set64(S.CODE_BASE, base);
+    this.#set64(S.CODE_LIMIT, limit);
+    if (cut) this.code.flush();
+    else if (moved) this.#newGeneration();
+  }
+
   #segmented(): boolean {
     for (const n of [S.SEG.ES, S.SEG.SS, S.SEG.DS]) {
       const at = S.SEGMENTS + n * S.SEGMENT_STRIDE;
@@ -318,6 +350,11 @@ export class Interpreter implements MemoryUnit {
     }
     this.#setKey();
   }
+}
+
+/** A limit that cuts nothing off: 64-bit mode's, or 4 GiB. */
+function flat(limit: bigint): boolean {
+  return limit === -1n || limit === 0xffff_ffffn;
 }
 
 /** Has DR7 breakpoints on data enabled (SDM volume 3, 17.2.4)? */

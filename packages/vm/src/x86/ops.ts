@@ -116,6 +116,8 @@ export abstract class Ops extends B {
   abstract store128(va: E, value: E): void;
   /** Faults now if `bytes` at `va` could not be written, so that later stores there cannot fault. */
   abstract probeWrite(bytes: number, va: E): void;
+  /** Number of the segment that string instructions read from (override or DS), i32. */
+  abstract get sourceSegment(): E;
   /** Base of segment operand used by string instructions' source (override or DS), i64. */
   abstract get sourceSegmentBase(): E;
   /** Segment `index` (SEG) base under the current mode: 0 in 64-bit mode but for FS and GS. */
@@ -169,28 +171,50 @@ export abstract class Ops extends B {
 
   // ---- the stack ----
 
-  /** Mask of the stack pointer (i64): by mode, since SS.B = 1 is the only 32-bit form there is. */
+  /** Mask of the stack pointer (i64): SS.B outside 64-bit mode. */
   stackMask(): E {
-    return this.size === 8 ? i64(-1) : select(this.state32(S.CODE_MODE).eq(2), i64(-1), i64(0xffffffffn));
+    return this.size === 8 ? i64(-1) : this.state64(S.STACK_MASK);
   }
-  #stackAddress(offset: E): E {
-    return this.size === 8 ? offset : offset.add(this.segmentBase(S.SEG.SS)).and(this.let(this.stackMask()));
+  /** Linear address of `offset` in the stack segment; checked where segments are not flat. */
+  #stackAddress(offset: E, bytes: number, write: boolean): E {
+    return this.size === 8
+      ? offset
+      : this.linear(this.segmentBase(S.SEG.SS), offset, i32(S.SEG.SS), bytes, write);
+  }
+  /** Moves the stack pointer to `value` under its mask. */
+  setStackPointer(value: E): void {
+    if (this.size === 8) this.setReg(4, value);
+    else {
+      const mask = this.state64(S.STACK_MASK);
+      this.setReg(4, select(mask.eq(0xffff), this.reg(4).and(~0xffffn), i64(0)).or(value.and(mask)));
+    }
+  }
+  /**
+   * Segment base + offset under the mode's linear address width. Where segments are not flat the access is checked
+   * first, which may fault.
+   * @param segment its number (SEG), i32
+   */
+  linear(base: E, offset: E, segment: E, bytes: number, write: boolean): E {
+    this.if(this.state32(S.BLOCK_MODE).and(S.BLOCK_MODE_BIT.SEGMENTED), () => {
+      this.callVoid('check_segment', offset, i64(bytes), segment, i32(write ? 1 : 0));
+      this.if(this.state32(S.FAULT), () => this.end('exit'));
+    });
+    return this.let(base.add(offset).and(this.state64(S.LINEAR_MASK)));
   }
   /** Stores `value` below the stack pointer, then moves it. */
   push(value: E, bytes: number = this.size): void {
-    const mask = this.let(this.stackMask());
-    const rsp = this.let(this.reg(4).sub(bytes).and(mask));
-    this.store(bytes, this.let(this.#stackAddress(rsp)), value);
-    this.setReg(4, rsp);
+    const rsp = this.let(this.reg(4).sub(bytes).and(this.stackMask()));
+    this.store(bytes, this.#stackAddress(rsp, bytes, true), value);
+    this.setStackPointer(rsp);
   }
-  /** Loads the value at the stack pointer + `offset`; the pointer does not move (see `setStack`). */
+  /** Loads the value at the stack pointer + `offset`; the pointer does not move (see `moveStack`). */
   peek(bytes: number = this.size, offset = 0): E {
-    const mask = this.let(this.stackMask());
-    return this.load(bytes, this.let(this.#stackAddress(this.let(this.reg(4).add(offset).and(mask)))));
+    const rsp = this.let(this.reg(4).add(offset).and(this.stackMask()));
+    return this.load(bytes, this.#stackAddress(rsp, bytes, false));
   }
   /** Adds `bytes` to the stack pointer. */
   moveStack(bytes: Operand): void {
-    this.setReg(4, this.reg(4).add(bytes).and(this.let(this.stackMask())));
+    this.setStackPointer(this.let(this.reg(4).add(bytes)));
   }
 
   // ---- flags: FLAG_RESULT gives ZF, SF and PF; FLAG_CARRIES gives CF (bit 63), OF (63 ^ 62), AF (bit 3) and

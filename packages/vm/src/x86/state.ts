@@ -155,7 +155,12 @@ export const SIMD_TRAP: number = 0x17c4;
 
 /** 4096 bits: 2 MiB regions (address bits 21–32) of which the TLBs may hold pieces of large pages. */
 export const LARGE_PAGES: number = 0x1a00;
-export const REGISTERS_END: number = 0x1c00;
+/** Outside 64-bit mode: mask of the stack pointer (SS.B), of linear addresses, base and limit of CS; i64 each. */
+export const STACK_MASK: number = 0x1c00;
+export const LINEAR_MASK: number = 0x1c08;
+export const CODE_BASE: number = 0x1c10;
+export const CODE_LIMIT: number = 0x1c18;
+export const REGISTERS_END: number = 0x1d00;
 export const APIC_PAGE: number = 0x2000;
 export const ITLB: number = 0x4000;
 export const ITLB_ENTRIES: number = 1024;

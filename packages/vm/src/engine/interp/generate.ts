@@ -14,6 +14,7 @@ import { DEFINITIONS } from '../../x86/program.ts';
 import * as S from '../../x86/state.ts';
 import { ACCESS_DEFINITIONS } from '../mmu/access.ts';
 import { FETCH_DEFINITIONS } from '../mmu/fetch.ts';
+import { SEGMENT_DEFINITIONS } from '../mmu/segment.ts';
 import { WALK_DEFINITIONS } from '../mmu/walk.ts';
 import { RUN_EXIT, STATUS } from '../unit.ts';
 import { FIRST_FORM, FORMS } from './handlers.ts';
@@ -40,6 +41,7 @@ export function generateInterpreter(memoryPages: { min: number; max: number }): 
     ...WALK_DEFINITIONS,
     ...ACCESS_DEFINITIONS,
     ...FETCH_DEFINITIONS,
+    ...SEGMENT_DEFINITIONS,
     ...MICRO_DEFINITIONS,
     ...DEFINITIONS,
   ];

@@ -157,8 +157,11 @@ export class InterpOps extends Ops {
   get repeat(): E {
     return this.let(this.#flags.and(S.RECORD_FLAG.REP | S.RECORD_FLAG.REPNE));
   }
+  get sourceSegment(): E {
+    return this.let(apply('i32.load8_u', [RECORD], REC.SEGMENT));
+  }
   get sourceSegmentBase(): E {
-    const segment = this.let(apply('i32.load8_u', [RECORD], REC.SEGMENT));
+    const segment = this.sourceSegment;
     const base = this.hostLoad(
       'i64.load',
       this.cpu.add(segment.mul(S.SEGMENT_STRIDE)),

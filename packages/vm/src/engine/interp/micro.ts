@@ -1,7 +1,6 @@
 /** Micro-operations: what the decoder puts between instructions. Each is a function (cpu, record) → status. */
 import { type B, type Definition, define } from '../../x86/block.ts';
 import { apply, call, type E, i32, i64, select } from '../../x86/expr.ts';
-import { HAS_ERROR_CODE, VECTOR } from '../../x86/ops.ts';
 import * as S from '../../x86/state.ts';
 import { STATUS } from '../unit.ts';
 
@@ -55,35 +54,13 @@ const address = define('micro_address', ['i32'], 'i32', (b, record) => {
   b.return(i32(STATUS.NEXT));
 });
 
-/** Segment checks of SDM volume 3, 5.3–5.5, for segments outside 64-bit mode. EXTRA = bytes | write << 15. */
+/** As `address`, checked. EXTRA = bytes | write << 15. */
 const checkedAddress = define('micro_checked_address', ['i32'], 'i32', (b, record) => {
   const offset = offsetOf(b, record);
   const { at, number } = segmentOf(b, record);
   const extra = b.let(apply('i32.load16_u', [record], REC.EXTRA));
-  const bytes = b.let(extra.and(0x7fff).u64());
-  const write = b.let(extra.shrU(15));
-  const attributes = b.hostLoad('i32.load', at, S.SEGMENTS + S.SEG_ATTRIBUTES);
-  const limit = b.let(b.hostLoad('i32.load', at, S.SEGMENTS + S.SEG_LIMIT).u64());
-  const code = b.let(attributes.and(8).ne(0));
-  const bit1 = b.let(attributes.and(2).ne(0));
-  const bad = b.var('i32', attributes.and(0x80).eqz());
-  // a code segment is never writable and needs its readable bit; a data segment needs its writable bit
-  bad.set(
-    bad
-      .get()
-      .or(write.and(code.or(bit1.eqz())))
-      .or(code.and(bit1.eqz())),
-  );
-  const last = b.let(offset.add(bytes).sub(1));
-  const down = b.let(code.eqz().and(attributes.and(4).ne(0)));
-  const top = select(attributes.and(1 << 14), i64(0xffffffffn), i64(0xffff));
-  const outside = select(down, offset.leU(limit).or(last.gtU(top)), last.gtU(limit));
-  bad.set(bad.get().or(outside));
-  b.if(bad.get().and(b.state32(S.CODE_MODE).ne(2)), () => {
-    b.setState32(S.FAULT, select(number.eq(S.SEG.SS), i32(VECTOR.SS), i32(VECTOR.GP)).or(HAS_ERROR_CODE));
-    b.setState32(S.FAULT_CODE, 0);
-    b.return(i32(STATUS.EXIT));
-  });
+  b.callVoid('check_segment', offset, extra.and(0x7fff).u64(), number, extra.shrU(15));
+  b.if(b.state32(S.FAULT), () => b.return(i32(STATUS.EXIT)));
   setLinear(b, at, number, offset);
   b.return(i32(STATUS.NEXT));
 });
@@ -97,7 +74,8 @@ const undefinedInstruction = define('micro_undefined', ['i32'], 'i32', (b, recor
 
 const crosses = define('micro_crosses', ['i32'], 'i32', (b, record) => {
   // the address of the next page is where this instruction's page ends
-  const next = b.let(rip(b, record).or(0xfff).add(1));
+  const linear = rip(b, record).add(b.state64(S.CODE_BASE)).and(b.state64(S.LINEAR_MASK));
+  const next = b.let(linear.or(0xfff).add(1).and(b.state64(S.LINEAR_MASK)));
   const host = b.let(call('fetch_host', 'i32', next));
   b.if(host.eqz(), () => b.return(i32(STATUS.EXIT)));
   b.if(host.eq(apply('i32.load', [record], REC.IMM)), () => b.return(i32(STATUS.NEXT)));

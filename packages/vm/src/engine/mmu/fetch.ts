@@ -1,11 +1,11 @@
 /** From RIP to the decoded block that starts there. */
 import { type Definition, define } from '../../x86/block.ts';
 import { call, i32 } from '../../x86/expr.ts';
-import { VECTOR } from '../../x86/ops.ts';
+import { HAS_ERROR_CODE, VECTOR } from '../../x86/ops.ts';
 import * as S from '../../x86/state.ts';
 import { DEVICE } from './walk.ts';
 
-/** Host address of the instruction byte at RIP; 0 = FAULT is set. Through the instruction TLB. */
+/** Host address of the instruction byte at a linear address; 0 = FAULT is set. Through the instruction TLB. */
 const fetchHost = define('fetch_host', ['i64'], 'i32', (b, rip) => {
   const entry = b.let(
     b.cpu.add(
@@ -47,7 +47,13 @@ const fetchHost = define('fetch_host', ['i64'], 'i32', (b, rip) => {
  * to be decoded first.
  */
 const findBlock = define('find_block', ['i64'], 'i32', (b, rip) => {
-  const host = b.let(call('fetch_host', 'i32', rip));
+  b.if(rip.gtU(b.state64(S.CODE_LIMIT)), () => {
+    b.setState32(S.FAULT, VECTOR.GP | HAS_ERROR_CODE);
+    b.setState32(S.FAULT_CODE, 0);
+    b.return(i32(0));
+  });
+  const linear = b.let(rip.add(b.state64(S.CODE_BASE)).and(b.state64(S.LINEAR_MASK)));
+  const host = b.let(call('fetch_host', 'i32', linear));
   b.setState32(S.FETCH_HOST, host);
   b.if(host.eqz(), () => b.return(i32(0)));
   const slot = b.let(

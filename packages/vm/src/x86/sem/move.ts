@@ -1,5 +1,5 @@
 /** Data movement, stack and conversion (SDM volume 1, 7.3.1–7.3.3). */
-import { type E, i64, type Ops, select, VECTOR } from '../ops.ts';
+import { type E, i32, i64, type Ops, select, VECTOR } from '../ops.ts';
 import * as S from '../state.ts';
 import { setCarry } from './arith.ts';
 
@@ -65,14 +65,8 @@ export function cwd(o: Ops): void {
 }
 export function xlat(o: Ops): void {
   const offset = o.let(o.reg(3).add(o.reg(0, 1)).and(o.addressMask));
-  o.setReg(0, o.load(1, linear(o, o.sourceSegmentBase, offset)), 1);
+  o.setReg(0, o.load(1, o.linear(o.sourceSegmentBase, offset, o.sourceSegment, 1, false)), 1);
 }
-/** Segment base + offset under the mode's linear address width. */
-export function linear(o: Ops, base: E, offset: E): E {
-  const sum = o.let(base.add(offset));
-  return o.let(select(o.state32(S.CODE_MODE).eq(2), sum, sum.zeroExtend(4)));
-}
-
 // ---- stack ----
 
 export function push(o: Ops): void {
@@ -91,30 +85,33 @@ export function pop(o: Ops): void {
 }
 export function pusha(o: Ops): void {
   const { size } = o;
-  const esp = o.let(o.reg(4, 4));
-  const base = o.segmentBase(S.SEG.SS);
-  const at = (n: number): E => o.let(base.add(esp.sub((n + 1) * size).zeroExtend(4)).zeroExtend(4));
+  const mask = o.let(o.stackMask());
+  const esp = o.reg(4);
+  const at = (n: number): E => stackAt(o, o.let(esp.sub((n + 1) * size).and(mask)), true);
   o.probeWrite(size, at(7));
   for (let n = 0; n < 8; n++) o.store(size, at(n), n === 4 ? esp : o.reg(n, size));
-  o.setReg(4, esp.sub(8 * size), 4);
+  o.moveStack(-8 * size);
 }
 export function popa(o: Ops): void {
   const { size } = o;
-  const esp = o.let(o.reg(4, 4));
-  const base = o.segmentBase(S.SEG.SS);
+  const mask = o.let(o.stackMask());
+  const esp = o.reg(4);
   const values = [0, 1, 2, 3, 4, 5, 6, 7].map((n) =>
-    o.load(size, o.let(base.add(esp.add((7 - n) * size).zeroExtend(4)).zeroExtend(4))),
+    o.load(size, stackAt(o, o.let(esp.add((7 - n) * size).and(mask)), false)),
   );
   values.forEach((value, n) => {
     if (n !== 4) o.setReg(n, value, size);
   });
-  o.setReg(4, esp.add(8 * size), 4);
+  o.moveStack(8 * size);
+}
+/** Linear address of an operand in the stack segment. */
+function stackAt(o: Ops, offset: E, write: boolean): E {
+  return o.linear(o.segmentBase(S.SEG.SS), offset, i32(S.SEG.SS), o.size, write);
 }
 export function leave(o: Ops): void {
-  const mask = o.let(o.stackMask());
-  const rbp = o.let(o.reg(5).and(mask));
-  const value = o.load(o.size, linear(o, o.segmentBase(S.SEG.SS), rbp));
-  o.setReg(4, rbp.add(o.size).and(mask));
+  const rbp = o.let(o.reg(5).and(o.stackMask()));
+  const value = o.load(o.size, stackAt(o, rbp, false));
+  o.setStackPointer(o.let(rbp.add(o.size)));
   o.setReg(5, value, o.size);
 }
 /** ENTER size, nesting level: copies `level − 1` frame pointers of the outer procedures. */
@@ -123,28 +120,27 @@ export function enter(o: Ops): void {
   const bytes = o.let(o.get(0).zeroExtend(2));
   const level = o.let(o.get(1).and(31));
   const mask = o.let(o.stackMask());
-  const ss = o.segmentBase(S.SEG.SS);
   const rsp = o.let(o.reg(4).and(mask));
   const rbp = o.reg(5);
   const frame = o.let(rsp.sub(size).and(mask));
   const final = o.let(frame.sub(level.mul(size)).sub(bytes).and(mask));
-  o.probeWrite(size, linear(o, ss, o.let(frame.sub(level.mul(size)).and(mask))));
-  o.probeWrite(size, linear(o, ss, final));
-  o.store(size, linear(o, ss, frame), rbp);
+  o.probeWrite(size, stackAt(o, o.let(frame.sub(level.mul(size)).and(mask)), true));
+  o.probeWrite(size, stackAt(o, final, true));
+  o.store(size, stackAt(o, frame, true), rbp);
   o.if(level.ne(0), () => {
     const i = o.var('i64', 1);
     o.while(
       () => i.get().ltU(level),
       () => {
         const step = o.let(i.get().mul(size));
-        const outer = o.load(size, linear(o, ss, o.let(rbp.sub(step).and(mask))));
-        o.store(size, linear(o, ss, o.let(frame.sub(step).and(mask))), outer);
+        const outer = o.load(size, stackAt(o, o.let(rbp.sub(step).and(mask)), false));
+        o.store(size, stackAt(o, o.let(frame.sub(step).and(mask)), true), outer);
         i.set(i.get().add(1));
       },
     );
-    o.store(size, linear(o, ss, o.let(frame.sub(level.mul(size)).and(mask))), frame);
+    o.store(size, stackAt(o, o.let(frame.sub(level.mul(size)).and(mask)), true), frame);
   });
-  o.setReg(4, final);
+  o.setStackPointer(final);
   o.setReg(5, frame, size);
 }
 

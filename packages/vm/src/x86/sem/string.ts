@@ -5,7 +5,6 @@
 import { type Definition, define } from '../block.ts';
 import { apply, call, type E, i32, i64, type Ops, select } from '../ops.ts';
 import * as S from '../state.ts';
-import { linear } from './move.ts';
 
 /** Register ± delta under the address size. */
 function advance(o: Ops, n: number, delta: E, mask: E): void {
@@ -15,12 +14,24 @@ function advance(o: Ops, n: number, delta: E, mask: E): void {
 function step(o: Ops): E {
   return o.let(select(o.state64(S.RFLAGS_SYSTEM).and(S.FLAG.DF).ne(0), i64(-o.size), i64(o.size)));
 }
+/** Linear addresses of the elements at (R/E)SI and (R/E)DI. */
+function sourceAt(o: Ops, base: E, mask: E): E {
+  return o.linear(base, o.let(o.reg(6).and(mask)), o.sourceSegment, o.size, false);
+}
+function targetAt(o: Ops, base: E, mask: E, write: boolean): E {
+  return o.linear(base, o.let(o.reg(7).and(mask)), i32(S.SEG.ES), o.size, write);
+}
 /** Ends the instruction to be resumed when somebody wants attention, or in single-step mode. */
 function poll(o: Ops): void {
   o.if(attention(o), () => o.jump(o.rip));
 }
 function attention(o: Ops): E {
-  return o.hostLoad('i32.load', o.cpu, 0).or(o.state32(S.BLOCK_MODE).and(4));
+  const stepping = o.state32(S.BLOCK_MODE).and(S.BLOCK_MODE_BIT.STEP);
+  return o.hostLoad('i32.load', o.cpu, 0).or(stepping).or(o.state32(S.BUDGET).leS(0));
+}
+/** Charges the time of `n` elements: 128 bytes moved at once cost about as much as an instruction. */
+function charge(o: Ops, n: E): void {
+  o.setState32(S.BUDGET, o.state32(S.BUDGET).sub(n.mul(o.size).shrU(7).wrap()));
 }
 /** The count register under the address size; ends a loop (or the instruction) at zero. */
 function remaining(o: Ops, mask: E): E {
@@ -54,6 +65,7 @@ function repeat(
         const n = o.let(done.get());
         advance(o, 1, i64(0).sub(n), mask);
         advanceBy(n);
+        charge(o, n);
         o.if(count.ne(n), () => poll(o));
       }),
   );
@@ -64,8 +76,8 @@ export function movs(o: Ops): void {
   const delta = step(o);
   const from = o.sourceSegmentBase;
   const to = o.segmentBase(S.SEG.ES);
-  const source = (): E => linear(o, from, o.let(o.reg(6).and(mask)));
-  const target = (): E => linear(o, to, o.let(o.reg(7).and(mask)));
+  const source = (): E => sourceAt(o, from, mask);
+  const target = (): E => targetAt(o, to, mask, true);
   repeat(
     o,
     mask,
@@ -82,7 +94,7 @@ export function stos(o: Ops): void {
   const mask = o.addressMask;
   const delta = step(o);
   const to = o.segmentBase(S.SEG.ES);
-  const target = (): E => linear(o, to, o.let(o.reg(7).and(mask)));
+  const target = (): E => targetAt(o, to, mask, true);
   const value = o.reg(0, o.size);
   repeat(
     o,
@@ -99,7 +111,7 @@ export function lods(o: Ops): void {
   repeat(
     o,
     mask,
-    () => o.setReg(0, o.load(o.size, linear(o, from, o.let(o.reg(6).and(mask)))), o.size),
+    () => o.setReg(0, o.load(o.size, sourceAt(o, from, mask)), o.size),
     null,
     (n) => advance(o, 6, o.let(n.mul(delta)), mask),
   );
@@ -144,8 +156,8 @@ export function cmps(o: Ops): void {
     o,
     mask,
     () => {
-      const b = o.load(o.size, linear(o, to, o.let(o.reg(7).and(mask)))); // silicon looks here first
-      return [o.load(o.size, linear(o, from, o.let(o.reg(6).and(mask)))), b];
+      const b = o.load(o.size, targetAt(o, to, mask, false)); // silicon looks here first
+      return [o.load(o.size, sourceAt(o, from, mask)), b];
     },
     () => {
       advance(o, 6, delta, mask);
@@ -161,7 +173,7 @@ export function scas(o: Ops): void {
   compare(
     o,
     mask,
-    () => [a, o.load(o.size, linear(o, to, o.let(o.reg(7).and(mask))))],
+    () => [a, o.load(o.size, targetAt(o, to, mask, false))],
     () => advance(o, 7, delta, mask),
   );
 }
@@ -188,8 +200,13 @@ const tlbLookup = define('tlb_lookup', ['i64', 'i32'], 'i32', (b, va, tag) => {
 
 /** Moves as many elements upwards as lie in both pages; 0 = do one the slow way. */
 const repMovs = define('rep_movs', ['i64', 'i64', 'i64', 'i32'], 'i64', (b, from, to, count, size) => {
-  b.if(b.state64(S.RFLAGS_SYSTEM).and(S.FLAG.DF).ne(0).or(b.state32(S.BLOCK_MODE).and(4)), () =>
-    b.return(i64(0)),
+  b.if(
+    b
+      .state64(S.RFLAGS_SYSTEM)
+      .and(S.FLAG.DF)
+      .ne(0)
+      .or(b.state32(S.BLOCK_MODE).and(S.BLOCK_MODE_BIT.STEP | S.BLOCK_MODE_BIT.SEGMENTED)),
+    () => b.return(i64(0)),
   );
   const source = b.let(call('tlb_lookup', 'i32', from, i32(0)));
   const target = b.let(call('tlb_lookup', 'i32', to, i32(8)));
@@ -207,8 +224,13 @@ const repMovs = define('rep_movs', ['i64', 'i64', 'i64', 'i32'], 'i64', (b, from
 });
 
 const repStos = define('rep_stos', ['i64', 'i64', 'i64', 'i32'], 'i64', (b, to, value, count, size) => {
-  b.if(b.state64(S.RFLAGS_SYSTEM).and(S.FLAG.DF).ne(0).or(b.state32(S.BLOCK_MODE).and(4)), () =>
-    b.return(i64(0)),
+  b.if(
+    b
+      .state64(S.RFLAGS_SYSTEM)
+      .and(S.FLAG.DF)
+      .ne(0)
+      .or(b.state32(S.BLOCK_MODE).and(S.BLOCK_MODE_BIT.STEP | S.BLOCK_MODE_BIT.SEGMENTED)),
+    () => b.return(i64(0)),
   );
   const target = b.let(call('tlb_lookup', 'i32', to, i32(8)));
   b.if(target.eqz(), () => b.return(i64(0)));
