@@ -309,3 +309,48 @@ test('more than 16 requests at once are all served', { timeout }, async () => {
   await until(() => driver.usedIndex(0) === 80);
   await machine.backends.stop();
 });
+
+test('descriptors changed after they were taken change nothing', { timeout }, async () => {
+  const { machine, driver, disk } = setup();
+  let open = (): void => {};
+  disk.gate = new Promise((resolve) => {
+    open = resolve;
+  });
+  header(machine, 0, 5n);
+  driver.add(0, [
+    { gpa: HEADER, length: 16 },
+    { gpa: DATA, length: 512, write: true },
+    { gpa: STATUS, length: 1, write: true },
+  ]);
+  driver.notify(0);
+  await until(() => disk.calls.length === 1);
+  driver.setDescriptor(0, 0, 0xffffffffffffffffn, 0xffffffff, 4, 0xffff);
+  driver.setDescriptor(0, 1, 0x200000n, 0x100000, 3, 1);
+  driver.setDescriptor(0, 2, 0xfee00000n, 0x1000, 2, 0);
+  header(machine, 1, 9n);
+  open();
+  assert.deepEqual(await driver.takeUsed(0), { head: 0, length: 513 });
+  assert.equal(machine.bytes[DATA], 5);
+  assert.equal(machine.bytes[STATUS], 0);
+  assert.equal(machine.bytes[0x200000], 0);
+  assert.equal(driver.status, 15);
+  await machine.backends.stop();
+});
+
+test('more requests in flight than descriptors ask for a reset', { timeout }, async () => {
+  const { machine, driver, disk } = setup(false, 4);
+  disk.gate = new Promise(() => {});
+  header(machine, 0, 0n);
+  const head = driver.add(0, [
+    { gpa: HEADER, length: 16 },
+    { gpa: DATA, length: 512, write: true },
+    { gpa: STATUS, length: 1, write: true },
+  ]);
+  for (let i = 0; i < 3; i++) driver.makeAvailable(0, head);
+  driver.notify(0);
+  await until(() => disk.calls.length === 4);
+  driver.makeAvailable(0, head);
+  driver.notify(0);
+  await driver.needsReset();
+  assert.equal(disk.calls.length, 4);
+});
