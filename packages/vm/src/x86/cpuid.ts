@@ -49,6 +49,8 @@ const LEAF_1_EDX = {
   SSE: 25,
   SSE2: 26,
 };
+/** The APIC timer never stops: without this Linux wants a second timer before it leaves its periodic tick. */
+const LEAF_6_EAX = { ARAT: 2 };
 const LEAF_7_EBX = {
   FSGSBASE: 0,
   TSC_ADJUST: 1,
@@ -122,6 +124,7 @@ export function portableModel(vcpus = 1): CpuModel {
       cacheLeaf(0, 1, 1, 8, 64),
       cacheLeaf(1, 2, 1, 8, 64),
       cacheLeaf(2, 3, 2, 8, 1024),
+      leaf(6, bits(LEAF_6_EAX), 0, 0, 0),
       leaf(7, 0, bits(LEAF_7_EBX), 0, 0),
       leaf(0xb, 0, 1, 0x100, 0, 0),
       leaf(0xb, shift, vcpus, 0x201, 0, 1),
