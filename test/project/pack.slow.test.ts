@@ -84,6 +84,12 @@ describe('the published packages', () => {
     assert.equal(run.stdout, 'The command line is not understood\n', run.stderr);
   });
 
+  test('boot Debian from there', () => {
+    const run = viv(['run', '--rm', 'busybox', '--', 'sh', '-c', 'uname -r; exit 7']);
+    assert.match(run.stdout, /^6\.1\.\S+-cloud-amd64\n$/, run.stderr);
+    assert.equal(run.status, 7);
+  });
+
   function viv(args: readonly string[]): { stdout: string; stderr: string; status: number | null } {
     // With the Node on the PATH, as a user has it: the launcher finds the pinned one itself.
     return spawnSync(join(folder, 'node_modules/.bin/viv'), [...args], { cwd: folder, encoding: 'utf8' });
