@@ -4,6 +4,8 @@ const WORDS: readonly string[] = [
   'console=ttyS0',
   // A panic restarts at once; whether a restart is allowed is the machine's setting.
   'panic=-1',
+  // With hardware-reduced ACPI Linux restarts through EFI, and without EFI through the BIOS; there is neither.
+  'reboot=acpi',
   // There are no PS/2 mouse and no multiplexed controller to wait for.
   'i8042.noaux',
   'i8042.nomux',
