@@ -33,6 +33,7 @@ function broken(row: Row): Semantics {
       o.setCarryOverflow(o.cf().eqz(), o.of());
     };
   }
+  if (row.attributes.has('end')) return (o) => o.jump(o.nextRip);
   return () => {};
 }
 

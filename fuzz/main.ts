@@ -1,9 +1,10 @@
 /**
- * npm run fuzz -- [--programs N] [--seed S] [--inject ROW]
+ * npm run fuzz -- [--programs N] [--seed S] [--inject ROW] [--rows N]
  * npm run fuzz -- --devices [--operations N] [--seed S]     random hostile guests against the devices
  *
  * Runs random programs on the interpreter and on the host's CPU. A difference is shrunk and printed; the last line
  * is `programs=N differences=D`. ROW is the start of a row's text, for example "ADD Ev" or "PADDW".
+ * With --rows, every row runs alone instead, N cases per operand size, register or memory, and mode.
  */
 import { createRequire } from 'node:module';
 import { parseArgs } from 'node:util';
@@ -14,6 +15,7 @@ import { InterpreterRunner } from '../test/oracle/interpreter.ts';
 import { nativeAvailable, runNative } from '../test/oracle/native.ts';
 import { Random } from '../test/oracle/random.ts';
 import { fuzzDevicesBySeeds } from './devices.ts';
+import { compareRows, formatDifferences } from '../test/oracle/rows.ts';
 import { inject } from './inject.ts';
 import { makeProgram, palette } from './make.ts';
 import { layOut, type Program, toCase } from './program.ts';
@@ -126,6 +128,15 @@ function disassemble(mode: 64 | 32, bytes: Uint8Array, address: number): string 
   return lines.join('; ');
 }
 
+function rowsOnly(cases: number, seed: number): void {
+  const result = compareRows({ cases, seed });
+  if (result.differences.length > 0) console.log(formatDifferences(result.differences));
+  console.log(
+    `rows=${result.rows} shapes=${result.shapes} cases=${result.cases} differences=${result.differences.length}`,
+  );
+  process.exitCode = result.differences.length === 0 ? 0 : 1;
+}
+
 if (import.meta.main) {
   const { values } = parseArgs({
     options: {
@@ -134,6 +145,7 @@ if (import.meta.main) {
       inject: { type: 'string' },
       devices: { type: 'boolean', default: false },
       operations: { type: 'string', default: '1000000' },
+      rows: { type: 'string' },
     },
   });
   if (values.devices) {
@@ -141,14 +153,18 @@ if (import.meta.main) {
     process.exit(failures === 0 ? 0 : 1);
   }
   if (!nativeAvailable()) throw new Error('fuzzing needs an x86-64 Linux host with gcc');
-  console.log(`seed ${values.seed}`);
-  const result = fuzz({
-    programs: Number(values.programs),
-    seed: Number(values.seed),
-    inject: values.inject,
-    print: (line) => console.log(line),
-  });
-  if (result.skipped > 0) console.log(`${result.skipped} programs could not be judged`);
-  console.log(`programs=${result.programs} differences=${result.differences}`);
-  process.exitCode = result.differences === 0 ? 0 : 1;
+  const seed = Number(values.seed);
+  console.log(`seed ${seed}`);
+  if (values.rows !== undefined) rowsOnly(Number(values.rows), seed);
+  else {
+    const result = fuzz({
+      programs: Number(values.programs),
+      seed,
+      inject: values.inject,
+      print: (line) => console.log(line),
+    });
+    if (result.skipped > 0) console.log(`${result.skipped} programs could not be judged`);
+    console.log(`programs=${result.programs} differences=${result.differences}`);
+    process.exitCode = result.differences === 0 ? 0 : 1;
+  }
 }

@@ -209,10 +209,16 @@ export function loadFarPointer(index: number): Semantics {
 
 /** ARPL (not in 64-bit mode): raises the RPL of the first selector to that of the second. */
 export const arpl: Semantics = (o) => {
-  const target = o.let(o.get(0));
+  // silicon reads first and writes only what changes
+  const va = o.isMemory(0) ? o.let(o.address(0)) : null;
+  const target = va === null ? o.let(o.get(0)) : o.load(2, va);
   const rpl = o.let(o.get(1).and(3));
   const adjust = o.let(target.and(3).ltU(rpl));
-  o.if(adjust, () => o.set(0, target.and(0xfffc).or(rpl)));
+  o.if(adjust, () => {
+    const value = target.and(0xfffc).or(rpl);
+    if (va === null) o.set(0, value);
+    else o.store(2, va, value);
+  });
   const flags = o.arithmeticFlags();
   o.setArithmeticFlags(flags.and(~0x40n).or(adjust.u64().shl(6)));
 };

@@ -1,0 +1,30 @@
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { nativeAvailable } from '../test/oracle/native.ts';
+
+const native = { skip: nativeAvailable() ? false : 'needs x86-64 Linux and gcc' };
+
+/** In a process of its own: a row that is broken on purpose must not stay broken for other tests. */
+function run(...args: string[]): { output: string; lines: string[]; status: number | null } {
+  const done = spawnSync(process.execPath, [join(import.meta.dirname, 'main.ts'), ...args], {
+    encoding: 'utf8',
+  });
+  const lines = done.stdout.trimEnd().split('\n');
+  return { output: done.stdout + done.stderr, lines, status: done.status };
+}
+
+test('random programs do what the host’s CPU does', native, () => {
+  const { output, lines, status } = run('--programs', '1500', '--seed', '2026');
+  assert.equal(lines.at(-1), 'programs=1500 differences=0', output);
+  assert.equal(status, 0);
+});
+
+for (const row of ['ADD Ev', 'PADDW Vx', 'FMUL ST', 'JZ Jb', 'SETNLE', 'MOVSB']) {
+  test(`a bug put into ${row} is caught and shrunk`, native, () => {
+    const { output, lines, status } = run('--programs', '2000', '--seed', '1', '--inject', row);
+    assert.match(lines.at(-1) ?? '', /^programs=\d+ differences=[1-9]\d*$/, output);
+    assert.equal(status, 1);
+  });
+}
