@@ -287,9 +287,9 @@ export function generate(shape: Shape, r: Random, hostile = 8): GeneratedCase {
     bytes = spec === undefined ? 16 : Math.max(1, operandBytes(spec, opsize) || 16);
     address = randomAddress(r, bytes, hostile);
     if (bytes === 16 && !r.chance(20)) address &= -16;
-    // an x87 store that ends in an unmasked exception does not look at its segment
-    const x87Store = /^F/.test(row.mnemonic) && spec?.access !== 'r';
-    memory = chooseMemory(r, mode, address, gpr, keep, x87Store);
+    // what may end without the write (unmasked x87 exception, ARPL) does not look at its segment then
+    const uncertain = row.mnemonic === 'ARPL' || (/^F/.test(row.mnemonic) && spec?.access !== 'r');
+    memory = chooseMemory(r, mode, address, gpr, keep, uncertain);
   }
   adjustRegisterInputs(shape, r, plan, memory === undefined ? rm : -1);
   if (memory !== undefined && r.chance(80)) {
