@@ -53,7 +53,8 @@ const candidates: (readonly Row[])[][][] = Object.values(MAPS).map((_, map) =>
       const rows = ROWS.filter(({ encoding: e }) => {
         if (MAPS[e.map] !== map) return false;
         if (e.plusR ? (opcode & 0xf8) !== e.opcode : opcode !== e.opcode) return false;
-        return e.prefix === '' || PREFIXES[e.prefix] === prefix;
+        if (e.prefix === '' || e.prefix === 'NFx') return e.prefix === '' || prefix < 2;
+        return PREFIXES[e.prefix] === prefix;
       });
       const rank = (r: Row): number =>
         (r.encoding.prefix === '' ? 4 : 0) +
@@ -205,7 +206,8 @@ export class Decoder {
     const { rex } = this.out;
     if (attributes.has('w0') && (rex & 8) !== 0) return false;
     if (attributes.has('w1') && (rex & 8) === 0) return false;
-    if (map === 0 && opcode === 0x90 && !e.plusR && (rex & 1) !== 0) return false;
+    // 90 with REX.B is an exchange, but not as PAUSE
+    if (map === 0 && opcode === 0x90 && !e.plusR && (rex & 1) !== 0 && !this.out.rep) return false;
     if (e.modrm === 'none') return true;
     if (e.modrm === 'exact') return modrm === e.ext;
     if (e.modrm === 'ext' && ((modrm >> 3) & 7) !== e.ext) return false;

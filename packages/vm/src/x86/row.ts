@@ -9,7 +9,7 @@
  * Sizes: b w d q, v (2/4/8 by operand size), z (immediate 2/4), y (4/8), x (16), ss sd, t (10), p s and none.
  * `:w`, `:rw` = access; read otherwise.
  *
- * Encoding: mandatory prefix (NP 66 F3 F2), opcode bytes, `+r`, then ModR/M: /r or /0–/7, suffixed m (memory only)
+ * Encoding: mandatory prefix (NP 66 F3 F2, NFx = neither F2 nor F3), opcode bytes, `+r`, then ModR/M: /r or /0–/7, suffixed m (memory only)
  * or r (register only), or `=D0` for a whole ModR/M byte.
  * Attributes: o64 i64 (only / not in 64-bit mode), d64 f64 (operand size 64 by default / always), w0 w1 (REX.W),
  * size=v size=b (no sized operand, but the operand size matters), lock, end (ends a block), cpl0, sti (interrupt
@@ -31,7 +31,7 @@ export interface OperandSpec {
 export interface Encoding {
   readonly map: '' | '0F' | '0F38' | '0F3A';
   /** Mandatory prefix; '' = any (66 selects the operand size, F2/F3 are REP or ignored). */
-  readonly prefix: '' | 'NP' | '66' | 'F3' | 'F2';
+  readonly prefix: '' | 'NP' | 'NFx' | '66' | 'F3' | 'F2';
   readonly opcode: number;
   readonly plusR: boolean;
   readonly modrm: 'none' | 'reg' | 'ext' | 'exact';
@@ -99,7 +99,7 @@ function parseEncoding(text: string, where: string): Encoding {
   let mod: Encoding['mod'] = 'any';
   const tokens = text.split(/\s+/);
   tokens.forEach((token, i) => {
-    if (i === 0 && /^(NP|F3|F2|66)$/.test(token) && tokens.length > 1 && tokens[1] === '0F')
+    if (i === 0 && /^(NP|NFx|F3|F2|66)$/.test(token) && tokens.length > 1 && tokens[1] === '0F')
       prefix = token as Encoding['prefix'];
     else if (token === '+r') plusR = true;
     else if (/^\/[r0-7][mr]?$/.test(token)) {
@@ -151,8 +151,9 @@ export function operandBytes(spec: OperandSpec, opsize: number): number {
     case 'sd':
       return 8;
     case 'v':
-    case 'y':
       return opsize;
+    case 'y':
+      return opsize === 2 ? 4 : opsize;
     case 'z':
       return opsize === 2 ? 2 : 4;
     case 'x':

@@ -115,6 +115,7 @@ export const ARITH: readonly Row[] = [
   row('AAS | 3F | i64 r=a w=ac u=oszp', A.asciiAdjust('sub')),
   row('AAM Ib | D4 | i64 w=szp u=oac', A.aam),
   row('AAD Ib | D5 | i64 w=szp u=oac', A.aad),
+  row('SALC | D6 | i64 r=c', A.salc),
 
   row('CLC | F8 | w=c', A.clc),
   row('STC | F9 | w=c', A.stc),

@@ -98,8 +98,8 @@ const IDENTITY: readonly Row[] = [
   row('RDPMC | 0F 33', sys.cold('RDPMC')),
   row('RDMSR | 0F 32 | cpl0', sys.coldPrivileged('RDMSR')),
   row('WRMSR | 0F 30 | cpl0', sys.coldPrivileged('WRMSR')),
-  row('RDRAND Rv:w | 0F C7 /6r | feature=RDRAND w=oszapc', sys.cold('RDRAND')),
-  row('RDSEED Rv:w | 0F C7 /7r | feature=RDSEED w=oszapc', sys.cold('RDRAND')),
+  row('RDRAND Rv:w | NFx 0F C7 /6r | feature=RDRAND w=oszapc', sys.cold('RDRAND')),
+  row('RDSEED Rv:w | NFx 0F C7 /7r | feature=RDSEED w=oszapc', sys.cold('RDRAND')),
 ];
 
 const PORTS: readonly Row[] = [

@@ -279,3 +279,7 @@ export function sahf(o: Ops): void {
   const of = o.let(o.of().u64());
   o.setArithmeticFlags(o.reg(0, 2).shrU(8).and(0xd5).or(of.shl(11)));
 }
+/** SALC: AL = CF ? FF : 0, in no manual but in every CPU. */
+export function salc(o: Ops): void {
+  o.setReg(0, i64(0).sub(o.cf().u64()), 1);
+}
