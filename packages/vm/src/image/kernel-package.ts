@@ -50,7 +50,7 @@ export async function unpackKernelPackage(
   const builtin = new Set<string>();
   let vmlinuz: Uint8Array | undefined;
   let release = '';
-  let needed = new Set([...wishes.map((wish) => wish.name), ...LIKELY]);
+  const searched = new Set([...wishes.map((wish) => wish.name), ...LIKELY]);
 
   const pass = async (): Promise<void> => {
     const first = vmlinuz === undefined;
@@ -60,7 +60,7 @@ export async function unpackKernelPackage(
       orderModules(wishes, modules, builtin).missing.length === 0;
     const packed: { name: string; format: CompressionFormat; data: Uint8Array }[] = [];
     const want = (path: string): boolean =>
-      (MODULE.test(path) && needed.has(moduleName(path))) ||
+      (MODULE.test(path) && searched.has(moduleName(path)) && !modules.has(moduleName(path))) ||
       (first && (VMLINUZ.test(path) || BUILTIN.test(path)));
     for await (const file of readDeb(open(), decompressor, want)) {
       const kernel = VMLINUZ.exec(file.path);
@@ -98,9 +98,9 @@ export async function unpackKernelPackage(
       });
     }
     const order = orderModules(wishes, modules, builtin);
-    const unseen = order.missing.filter((name) => !needed.has(name));
+    const unseen = order.missing.filter((name) => !searched.has(name));
     if (unseen.length > 0) {
-      needed = new Set(unseen);
+      for (const name of unseen) searched.add(name);
       continue;
     }
     if (order.missing.length > 0) {
