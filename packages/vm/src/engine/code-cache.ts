@@ -5,7 +5,7 @@
  */
 import { PageFlag, type MemoryLayout } from '../machine/layout.ts';
 import { type Decoded, Decoder, NO_REGISTER, RIP_BASE } from '../x86/decode.ts';
-import type { Row } from '../x86/row.ts';
+import { ROW_BIT, type Row } from '../x86/row.ts';
 import * as S from '../x86/state.ts';
 import { handlerOf, MICRO } from './interp/handlers.ts';
 
@@ -23,6 +23,7 @@ interface Block {
   readonly records: number;
   readonly count: number;
   readonly slot: number;
+  readonly mode: number;
 }
 
 export interface CodeCacheOptions {
@@ -44,6 +45,7 @@ export class CodeCache {
   readonly #i32: Int32Array;
   readonly #decoder = new Decoder();
   readonly #pages = new Map<number, Block[]>();
+  readonly #blocks = new Map<number, Block>();
   readonly #crossing = new Uint8Array(32);
   #next: number;
   /** Blocks decoded and whole-cache flushes so far, for `viv debug` and benchmarks. */
@@ -68,6 +70,11 @@ export class CodeCache {
     const { area, areaBytes } = this.#o;
     if (this.#next + (MAX_INSTRUCTIONS * 3 + 4) * REC.SIZE > area + areaBytes) this.flush();
     const mode = this.#i32[(area + S.BLOCK_MODE) >> 2] as number;
+    const known = this.#blocks.get(key(host, mode));
+    if (known !== undefined) {
+      this.#expose(known);
+      return true;
+    }
     const limit = (mode & S.BLOCK_MODE_BIT.STEP) !== 0 ? 1 : MAX_INSTRUCTIONS;
     const codeMode = (mode & 3) as 0 | 1 | 2;
     const pageEnd = host - (host & 0xfff) + 0x1000;
@@ -103,28 +110,26 @@ export class CodeCache {
         ended = true;
       } else {
         this.#instruction(row, at - host, count, mode);
-        ended = row.attributes.has('end');
+        ended = (row.bits & ROW_BIT.END) !== 0;
       }
       at += out.length;
       count++;
       if (secondBytes > 0) break;
-      if (row.attributes.has('sti')) extra = 2;
+      if ((row.bits & ROW_BIT.STI) !== 0) extra = 2;
       if (extra > 0 && --extra === 0) break;
     }
     if (!ended) this.#micro(MICRO.FALL, at - host, count - 1, 0);
     const bytes = secondBytes > 0 ? pageEnd - host : at - host;
-    this.#enter(
-      {
-        host,
-        bytes,
-        secondHost,
-        secondBytes,
-        records,
-        count: (this.#next - records) / REC.SIZE,
-        slot: area + S.BLOCK_TABLE + ((host ^ (host >>> 15)) & (S.BLOCK_TABLE_ENTRIES - 1)) * 16,
-      },
+    this.#enter({
+      host,
+      bytes,
+      secondHost,
+      secondBytes,
+      records,
+      count: (this.#next - records) / REC.SIZE,
+      slot: area + S.BLOCK_TABLE + (Math.imul(host, S.BLOCK_HASH) >>> S.BLOCK_HASH_SHIFT) * 16,
       mode,
-    );
+    });
     this.decoded++;
     return true;
   }
@@ -143,13 +148,21 @@ export class CodeCache {
     return second;
   }
 
-  #enter(block: Block, mode: number): void {
-    const { slot } = block;
-    this.#i32[slot >> 2] = block.host | 0;
-    this.#i32[(slot + 4) >> 2] = mode;
-    this.#i32[(slot + 8) >> 2] = block.records;
+  #enter(block: Block): void {
+    this.#expose(block);
+    this.#blocks.set(key(block.host, block.mode), block);
     this.#remember(block.host, block);
     if (block.secondBytes > 0) this.#remember(block.secondHost, block);
+  }
+
+  /** Enters a block into the two-way table that the interpreter searches; it may push an older one out. */
+  #expose(block: Block): void {
+    const first = block.slot >> 2;
+    const second = (block.slot ^ 16) >> 2;
+    this.#i32.copyWithin(second, first, first + 3);
+    this.#i32[first] = block.host | 0;
+    this.#i32[first + 1] = block.mode;
+    this.#i32[first + 2] = block.records;
   }
 
   #remember(host: number, block: Block): void {
@@ -206,7 +219,10 @@ export class CodeCache {
   /** Every record becomes STALE, so that even the block in progress stops before its next instruction. */
   #kill(block: Block): void {
     for (let i = 0; i < block.count; i++) this.#u16[(block.records + i * REC.SIZE) >> 1] = MICRO.STALE;
-    if (this.#i32[(block.slot + 8) >> 2] === block.records) this.#i32[block.slot >> 2] = 0;
+    this.#blocks.delete(key(block.host, block.mode));
+    for (const slot of [block.slot, block.slot ^ 16]) {
+      if (this.#i32[(slot + 8) >> 2] === block.records) this.#i32[slot >> 2] = 0;
+    }
   }
 
   /** Drops the block at `host` (its second page moved). */
@@ -217,6 +233,7 @@ export class CodeCache {
   flush(): void {
     const { area } = this.#o;
     for (const page of [...this.#pages.keys()]) this.#forget(page);
+    this.#blocks.clear();
     this.#i32.fill(0, (area + S.BLOCK_TABLE) >> 2, (area + S.BLOCK_TABLE + S.BLOCK_TABLE_ENTRIES * 16) >> 2);
     this.#next = area + S.RECORDS;
     this.flushes++;
@@ -245,7 +262,7 @@ export class CodeCache {
   #instruction(row: Row, offset: number, count: number, mode: number): void {
     const { out } = this.#decoder;
     const long = (mode & 3) === 2;
-    const touches = out.memory && !row.attributes.has('lea') && !row.attributes.has('nomem');
+    const touches = out.memory && (row.bits & (ROW_BIT.LEA | ROW_BIT.NOMEM)) === 0;
     const plain = out.addressBits === 64 && (out.segment < S.SEG.FS || !touches);
     const viaScratch = touches && !(long && plain);
     const flags = recordFlags(out, row, touches);
@@ -325,7 +342,7 @@ export class CodeCache {
     let low = out.dispLow;
     let high = out.dispHigh;
     // POP to an address based on the stack pointer uses its value after the increment
-    let add = row.attributes.has('popea') && out.base === 4 ? out.opsize : 0;
+    let add = (row.bits & ROW_BIT.POPEA) !== 0 && out.base === 4 ? out.opsize : 0;
     if (out.base === RIP_BASE) add += offset + out.length;
     if (add !== 0) {
       const sum = (low >>> 0) + add;
@@ -341,6 +358,10 @@ export class CodeCache {
   }
 }
 
+function key(host: number, mode: number): number {
+  return host * 256 + mode;
+}
+
 function overlaps(a: number, aBytes: number, b: number, bBytes: number): boolean {
   return a < b + bBytes && b < a + aBytes;
 }
@@ -353,7 +374,7 @@ function generalRegister(n: number, bytes: number, rex: number): number {
 
 function recordFlags(out: Decoded, row: Row, touches: boolean): number {
   const F = S.RECORD_FLAG;
-  const stack = touches ? out.segment === S.SEG.SS : /^(PUSH|POP|CALL|RET|ENTER|LEAVE)/.test(row.mnemonic);
+  const stack = touches ? out.segment === S.SEG.SS : (row.bits & ROW_BIT.STACK) !== 0;
   return (
     (stack ? F.STACK_SEGMENT : 0) |
     (out.lock ? F.LOCK : 0) |

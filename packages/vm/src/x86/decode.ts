@@ -3,7 +3,7 @@
  * built from the rows once. No object is allocated per instruction: the result is one reused `Decoded`.
  */
 import { ROWS } from './isa/index.ts';
-import { operandBytes, type Row, rowSizes } from './row.ts';
+import { operandBytes, ROW_BIT, type Row, rowSizes } from './row.ts';
 import { SEG } from './state.ts';
 
 export const NO_REGISTER = -1;
@@ -127,7 +127,7 @@ export class Decoder {
     }
     out.length = this.#at - offset;
     if (row === null) return true;
-    if (out.lock && !(row.attributes.has('lock') && out.memory)) return true;
+    if (out.lock && !((row.bits & ROW_BIT.LOCK) !== 0 && out.memory)) return true;
     out.row = row;
     return true;
   }
@@ -201,11 +201,11 @@ export class Decoder {
   }
 
   #matches(row: Row, modrm: number, opcode: number, map: number): boolean {
-    const { encoding: e, attributes } = row;
-    if (this.#mode === 2 ? attributes.has('i64') : attributes.has('o64')) return false;
+    const { encoding: e, bits } = row;
+    if ((bits & (this.#mode === 2 ? ROW_BIT.I64 : ROW_BIT.O64)) !== 0) return false;
     const { rex } = this.out;
-    if (attributes.has('w0') && (rex & 8) !== 0) return false;
-    if (attributes.has('w1') && (rex & 8) === 0) return false;
+    if ((bits & ROW_BIT.W0) !== 0 && (rex & 8) !== 0) return false;
+    if ((bits & ROW_BIT.W1) !== 0 && (rex & 8) === 0) return false;
     // 90 with REX.B is an exchange, but not as PAUSE
     if (map === 0 && opcode === 0x90 && !e.plusR && (rex & 1) !== 0 && !this.out.rep) return false;
     if (e.modrm === 'none') return true;
@@ -235,13 +235,12 @@ export class Decoder {
     if (row.encoding.plusR) out.rm = (opcode & 7) | ((rex & 1) << 3);
     if (modrm >= 0) {
       out.reg = ((modrm >> 3) & 7) | ((rex & 4) << 1);
-      const kinds = row.operands;
-      const registerOnly = kinds.some((o) => o.kind === 'C' || o.kind === 'D');
+      const registerOnly = (row.bits & ROW_BIT.IGNORES_MOD) !== 0;
       if (modrm >= 0xc0 || registerOnly) {
         out.rm = (modrm & 7) | ((rex & 1) << 3);
-        if (kinds.some((o) => o.kind === 'M')) return false;
+        if ((row.bits & ROW_BIT.MEMORY_ONLY) !== 0) return false;
       } else {
-        if (kinds.some((o) => o.kind === 'R' || o.kind === 'U' || o.kind === 'N')) return false;
+        if ((row.bits & ROW_BIT.REGISTER_ONLY) !== 0) return false;
         out.memory = true;
         if (out.addressBits === 16) this.#address16(modrm);
         else this.#address(modrm, long);
@@ -289,16 +288,15 @@ export class Decoder {
 
   #operandSize(row: Row, sizes: readonly number[]): number {
     if (sizes.length === 1) return sizes[0] as number;
-    const { attributes } = row;
     const wide = (this.out.rex & 8) !== 0;
     const long = this.#mode === 2;
-    if (long && attributes.has('f64')) return 8;
+    if (long && (row.bits & ROW_BIT.F64) !== 0) return 8;
     if (wide) return 8;
     const operand66 = this.#operand66 && row.encoding.prefix !== '66';
     if (sizes[0] === 4) return 4; // y: 4 or 8
     const small = (this.#mode === 0) !== operand66;
     if (small) return 2;
-    return long && attributes.has('d64') ? 8 : 4;
+    return long && (row.bits & ROW_BIT.D64) !== 0 ? 8 : 4;
   }
 
   #immediate(kind: string, size: string): void {

@@ -47,10 +47,34 @@ export interface Row {
   readonly operands: readonly OperandSpec[];
   readonly encoding: Encoding;
   readonly attributes: ReadonlySet<string>;
+  /** ROW_BIT of the attributes and operands that the decoder looks at. */
+  readonly bits: number;
   readonly feature: string;
   readonly flags: { readonly read: string; readonly written: string; readonly undefined: string };
   readonly semantics: Semantics;
 }
+
+/** What decoding asks about a row, as bits: a set lookup for each would dominate the decoder's time. */
+export const ROW_BIT = {
+  O64: 1,
+  I64: 2,
+  W0: 4,
+  W1: 8,
+  F64: 16,
+  D64: 32,
+  LOCK: 64,
+  END: 128,
+  STI: 256,
+  LEA: 512,
+  NOMEM: 1024,
+  POPEA: 2048,
+  /** Implicit accesses are to the stack. */
+  STACK: 4096,
+  /** Some operand must be memory (M), must be a register (R U N), or ignores ModR/M.mod (C D). */
+  MEMORY_ONLY: 8192,
+  REGISTER_ONLY: 16384,
+  IGNORES_MOD: 32768,
+} as const;
 
 const OPERAND =
   /^(?:([EGZRMIJOASCDVWUPQN])(bs|b|w|dq|d|q|v|z|y|x|ss|sd|t|p|s|)|(STi?\d?)|(AL|AH|CL|AX|DX|EAX|rAX|rCX|rDX|CS|DS|ES|SS|FS|GS|1|3|XMM0))$/;
@@ -67,17 +91,30 @@ export function row(text: string, semantics: Semantics): Row {
     for (const a of attributes) if (a.startsWith(`${key}=`)) return a.slice(key.length + 1);
     return '';
   };
+  const operands = operandText.map((operand) => parseOperand(operand.trim(), text));
   return {
     index: -1,
     text,
     mnemonic,
-    operands: operandText.map((operand) => parseOperand(operand.trim(), text)),
+    bits: bitsOf(mnemonic, attributes, operands),
+    operands,
     encoding: parseEncoding(encoding, text),
     attributes,
     feature: value('feature'),
     flags: { read: value('r'), written: value('w'), undefined: value('u') },
     semantics,
   };
+}
+
+function bitsOf(mnemonic: string, attributes: ReadonlySet<string>, operands: readonly OperandSpec[]): number {
+  let bits = /^(PUSH|POP|CALL|RET|ENTER|LEAVE)/.test(mnemonic) ? ROW_BIT.STACK : 0;
+  for (const [name, bit] of Object.entries(ROW_BIT)) if (attributes.has(name.toLowerCase())) bits |= bit;
+  for (const { kind } of operands) {
+    if (kind === 'M') bits |= ROW_BIT.MEMORY_ONLY;
+    if (kind === 'R' || kind === 'U' || kind === 'N') bits |= ROW_BIT.REGISTER_ONLY;
+    if (kind === 'C' || kind === 'D') bits |= ROW_BIT.IGNORES_MOD;
+  }
+  return bits;
 }
 
 function parseOperand(text: string, where: string): OperandSpec {

@@ -7,10 +7,10 @@
  *   0x2000     local APIC page
  *   0x4000     instruction TLB: 1024 × {i64 page address, u32 host page, u32 key}
  *   0x10000    jump cache: 4096 × {i64 RIP, u32 record, u32 key}
- *   0x20000    block table: 32768 × {u32 host address, u32 mode, u32 record, u32 0}
  *   0xa0000    TLB journal: entries filled since the last flush
  *   0x100000   TLBs: user, kernel, kernel with AC, never filled: each 4096 × 32 B
- *   0x200000   decoded records up to the end of the area
+ *   0x200000   block table: 131072 × {u32 host address, u32 mode, u32 record, u32 0}
+ *   0x400000   decoded records up to the end of the area
  */
 export const GPR: number = 0x1000;
 /** Always zero: the "no register" of an effective address. */
@@ -166,15 +166,18 @@ export const ITLB: number = 0x4000;
 export const ITLB_ENTRIES: number = 1024;
 export const JUMP_CACHE: number = 0x10000;
 export const JUMP_CACHE_ENTRIES: number = 4096;
-export const BLOCK_TABLE: number = 0x20000;
-export const BLOCK_TABLE_ENTRIES: number = 32768;
+export const BLOCK_TABLE: number = 0x200000;
+export const BLOCK_TABLE_ENTRIES: number = 131072;
+/** Two-way: slot of a block, or its neighbour (address xor 16): (host address × BLOCK_HASH mod 2^32) >> BLOCK_HASH_SHIFT. */
+export const BLOCK_HASH: number = 0x9e3779b1 | 0;
+export const BLOCK_HASH_SHIFT: number = 15;
 export const JOURNAL: number = 0xa0000;
 export const JOURNAL_ENTRIES: number = 8192;
 export const TLB: number = 0x100000;
 export const TLB_ENTRIES: number = 4096;
 export const TLB_ENTRY: number = 32;
 export const TLB_BYTES: number = TLB_ENTRIES * TLB_ENTRY;
-export const RECORDS: number = 0x200000;
+export const RECORDS: number = 0x400000;
 
 /** Bits of RFLAGS. */
 export const FLAG = {

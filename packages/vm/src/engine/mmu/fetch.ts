@@ -1,6 +1,6 @@
 /** From RIP to the decoded block that starts there. */
 import { type Definition, define } from '../../x86/block.ts';
-import { call, i32 } from '../../x86/expr.ts';
+import { call, type E, i32 } from '../../x86/expr.ts';
 import { HAS_ERROR_CODE, VECTOR } from '../../x86/ops.ts';
 import * as S from '../../x86/state.ts';
 import { DEVICE } from './walk.ts';
@@ -56,17 +56,19 @@ const findBlock = define('find_block', ['i64'], 'i32', (b, rip) => {
   const host = b.let(call('fetch_host', 'i32', linear));
   b.setState32(S.FETCH_HOST, host);
   b.if(host.eqz(), () => b.return(i32(0)));
-  const slot = b.let(
-    b.cpu.add(
-      host
-        .xor(host.shrU(15))
-        .and(S.BLOCK_TABLE_ENTRIES - 1)
-        .shl(4),
-    ),
-  );
-  b.if(b.hostLoad('i32.load', slot, S.BLOCK_TABLE).ne(host), () => b.return(i32(0)));
-  b.if(b.hostLoad('i32.load', slot, S.BLOCK_TABLE + 4).ne(b.state32(S.BLOCK_MODE)), () => b.return(i32(0)));
-  const record = b.let(b.hostLoad('i32.load', slot, S.BLOCK_TABLE + 8));
+  const mode = b.state32(S.BLOCK_MODE);
+  const home = b.let(b.cpu.add(host.mul(S.BLOCK_HASH).shrU(S.BLOCK_HASH_SHIFT).shl(4)));
+  const slot = b.var('i32', home);
+  const matches = (): E =>
+    b
+      .hostLoad('i32.load', slot.get(), S.BLOCK_TABLE)
+      .eq(host)
+      .and(b.hostLoad('i32.load', slot.get(), S.BLOCK_TABLE + 4).eq(mode));
+  b.if(matches().eqz(), () => {
+    slot.set(home.xor(16));
+    b.if(matches().eqz(), () => b.return(i32(0)));
+  });
+  const record = b.hostLoad('i32.load', slot.get(), S.BLOCK_TABLE + 8);
   const cached = b.let(
     b.cpu.add(
       rip
