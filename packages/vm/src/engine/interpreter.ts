@@ -150,11 +150,18 @@ export class Interpreter implements MemoryUnit {
   set rip(value: bigint) {
     this.#i64[(this.area + S.RIP) >> 3] = value;
   }
+  /** What is left, whether or not a cold operation asked to leave early. */
   get budget(): number {
-    return this.#get(S.BUDGET);
+    const budget = this.#get(S.BUDGET);
+    return budget < -S.BUDGET_LEAVE / 2 ? budget + S.BUDGET_LEAVE : budget;
   }
   set budget(instructions: number) {
     this.#set(S.BUDGET, instructions);
+  }
+
+  #leaveSoon(): void {
+    const budget = this.#get(S.BUDGET);
+    if (budget > 0) this.#set(S.BUDGET, budget - S.BUDGET_LEAVE);
   }
 
   #get(offset: number): number {
@@ -270,7 +277,7 @@ export class Interpreter implements MemoryUnit {
     this.#set(S.ALIGNMENT_CHECK, checkAlignment ? 1 : 0);
     this.#set(S.DATA_BREAKPOINTS, dataBreakpoints(dr7) || this.#watching ? 1 : 0);
     // who begins to single-step must come back to the run loop first
-    if (!this.#single && ((flags & S.FLAG.TF) !== 0 || breakpoints)) this.budget = 0;
+    if (!this.#single && ((flags & S.FLAG.TF) !== 0 || breakpoints)) this.#leaveSoon();
     const B = S.BLOCK_MODE_BIT;
     const mode =
       codeMode |

@@ -67,6 +67,8 @@ export const TSC_OFFSET: number = 0x12d8;
 
 /** Run control, i32 each. */
 export const BUDGET: number = 0x1400; // instructions until the run loop must leave
+/** Taken off a positive BUDGET to leave at the next block boundary: what was left can still be told. */
+export const BUDGET_LEAVE: number = 0x4000_0000;
 export const TLB_TABLE: number = 0x1404; // host address of the TLB of the current access mode
 export const RECORD: number = 0x1408; // record at which the run loop left, or 0 at a block boundary
 export const EXIT_REASON: number = 0x140c; // x86/exit.ts

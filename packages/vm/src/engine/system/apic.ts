@@ -209,7 +209,7 @@ export class Apic {
 
   /** Something pending may be deliverable now: makes the run loop look. */
   #priorityFell(): void {
-    if (this.pending() >= 0) this.#cpu.set32(S.BUDGET, 0);
+    if (this.pending() >= 0) this.#cpu.leaveSoon();
   }
 
   /** CR8: the task priority's class. */
@@ -338,7 +338,7 @@ export class Apic {
         if (!self) mailbox.request(Request.NMI);
         else {
           this.#events.nmiPending = true;
-          this.#cpu.set32(S.BUDGET, 0);
+          this.#cpu.leaveSoon();
         }
         break;
       case DELIVERY.INIT:

@@ -49,7 +49,7 @@ export class Control {
       },
       HLT: (record) => {
         this.#events.activity = 'halted';
-        cpu.set32(S.BUDGET, 0);
+        cpu.leaveSoon();
         cpu.rip = cpu.nextRip(record);
         return STATUS.JUMP;
       },

@@ -258,6 +258,12 @@ export class Cpu {
     return this.memory.getUint16(record + S.REC.RM, true);
   }
 
+  /** Makes the run loop leave after this block (x86/state.ts, BUDGET_LEAVE). */
+  leaveSoon(): void {
+    const budget = this.area.getInt32(S.BUDGET, true);
+    if (budget > 0) this.area.setInt32(S.BUDGET, budget - S.BUDGET_LEAVE, true);
+  }
+
   // ---- writes to guest memory ----
 
   /** Marks the page of host address `host` dirty. True: decoded code was made of the page. */

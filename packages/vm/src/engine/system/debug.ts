@@ -123,7 +123,7 @@ export class Debug {
     if (hit === 0) return;
     const cpu = this.#cpu;
     cpu.set32(S.DEBUG_PENDING, cpu.get32(S.DEBUG_PENDING) | hit);
-    cpu.set32(S.BUDGET, 0);
+    cpu.leaveSoon();
   }
 
   /** An I/O access: its breakpoints trap after the instruction. */

@@ -34,8 +34,8 @@ export class EventState {
   /** IF may have been set: makes the run loop leave after this block if somebody waits for that. */
   openWindow(): void {
     const cpu = this.#cpu;
-    if ((cpu.systemFlags & S.FLAG.IF) !== 0 && cpu.get32(S.INTERRUPT_WINDOW) !== 0) cpu.set32(S.BUDGET, 0);
-    if (this.nmiPending && !this.nmiBlocked) cpu.set32(S.BUDGET, 0);
+    if ((cpu.systemFlags & S.FLAG.IF) !== 0 && cpu.get32(S.INTERRUPT_WINDOW) !== 0) cpu.leaveSoon();
+    if (this.nmiPending && !this.nmiBlocked) cpu.leaveSoon();
   }
 
   /** Does the shadow of STI or MOV SS cover the instruction at RIP? 0, 1 (interrupts), 2 (debug traps too). */

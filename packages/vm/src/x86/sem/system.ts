@@ -54,7 +54,10 @@ function requireIopl(o: Ops): void {
 
 /** Interrupts have just been enabled: somebody may wait for that. */
 export function openWindow(o: Ops): void {
-  o.if(o.state32(S.INTERRUPT_WINDOW), () => o.setState32(S.BUDGET, 0));
+  const budget = o.state32(S.BUDGET);
+  o.if(o.state32(S.INTERRUPT_WINDOW).ne(0).and(budget.gtS(0)), () =>
+    o.setState32(S.BUDGET, budget.sub(S.BUDGET_LEAVE)),
+  );
 }
 
 export const cli: Semantics = (o) => {
