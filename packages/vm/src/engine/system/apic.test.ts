@@ -106,6 +106,8 @@ test('one-shot and periodic timer count the bus clock through the divider', () =
   assert.ok(at(m, 0x40));
   assert.equal(read(m, 0x390), 0);
   assert.equal(m.system.nextDeadlineNs(), Infinity);
+  write(m, 0xb0, 0);
+  m.cpu.systemFlags |= S.FLAG.IF;
   write(m, 0x320, 0x2_0041);
   write(m, 0x380, 1000);
   m.clock.ns += 10_500;
@@ -172,4 +174,16 @@ test('interrupts to a disabled APIC vanish; illegal vectors show in ESR', () => 
   write(m, 0x300, 0x5);
   write(m, 0x280, 0);
   assert.equal(read(m, 0x280), 0x20);
+});
+
+test('a halted guest that takes no interrupts is not woken by its periodic timer over and over', () => {
+  const m = machine();
+  write(m, 0x3e0, 0xb);
+  write(m, 0x320, 0x2_0041);
+  write(m, 0x380, 1);
+  m.cpu.systemFlags &= ~S.FLAG.IF;
+  m.run('HLT', { length: 1 });
+  m.clock.ns += 100;
+  assert.equal(m.system.pollEvents(), 'halt');
+  assert.equal(m.system.nextDeadlineNs(), Infinity);
 });

@@ -227,9 +227,12 @@ export class Apic {
     const lvt = this.get(APIC.LVT_TIMER);
     if ((lvt & MASKED) === 0) this.raise(lvt & 0xff, false);
   }
-  /** Clock time at which the timer will want attention. */
+  /** Clock time at which the timer will want attention: never while its interrupt waits already. */
   get deadlineNs(): number {
-    return (this.get(APIC.LVT_TIMER) & MASKED) === 0 ? this.timer.deadlineNs : Infinity;
+    const lvt = this.get(APIC.LVT_TIMER);
+    if ((lvt & MASKED) !== 0) return Infinity;
+    const waiting = (this.get(APIC.IRR + ((lvt & 0xff) >> 5) * 16) >>> (lvt & 31)) & 1;
+    return waiting === 1 ? Infinity : this.timer.deadlineNs;
   }
 
   #error(bit: number): void {
