@@ -92,6 +92,7 @@ export class Machine {
 
   resume(): Promise<void> {
     return this.#lifecycle.perform('resume', async () => {
+      await this.#each(async (thread) => thread.setDebug({ singleStep: false, breakpoints: [] }));
       await this.#loadVcpus(this.#paused ?? []);
       this.#paused = undefined;
       this.#run();
