@@ -61,8 +61,6 @@ export function runOnSoftEngine(elf: string, only = '', timeoutMs = 60_000): Run
   });
   vcpu.load(image.vcpu);
   const exit = vcpu.run();
-  if (process.env['DUMP'] !== undefined) console.log(vcpu.save());
-  if (exit.kind === 'shutdown') end = `shutdown: ${exit.why}`;
-  else if (exit.kind !== 'stopped') end = exit.kind;
+  if (end === '') end = exit.kind === 'shutdown' ? `shutdown: ${exit.why}` : exit.kind;
   return { serial, end, instructions: vcpu.retired() };
 }
