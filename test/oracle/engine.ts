@@ -4,14 +4,14 @@
  * case from guest memory and goes there with IRETQ; every exception comes back to it, is stored, and stops the
  * vCPU through port 0xe0. Between two runs the case's code and memory are written as a device would.
  *
- *   gpa       linear
- *   0x1000    same, supervisor   GDT (Linux's selectors), 0x1100 TSS
- *   0x2000    same               IDT
- *   0x3000    same               block: what goes in, what came out, GO
- *   0x4000    same               exception stubs, 16 B each; monitor at 0x5800
- *   0x8000    same               ring-0 stack (top at 0x9000)
- *   0xa000                       page tables
- *   0x100000  CODE_BASE …        the case's windows
+ *   gpa       linear: HIGH + gpa, supervisor
+ *   0x1000    GDT (Linux's selectors), 0x1100 TSS
+ *   0x2000    IDT
+ *   0x3000    block: what goes in, what came out, GO
+ *   0x4000    exception stubs, 16 B each; monitor at 0x5800
+ *   0x8000    ring-0 stack (top at 0x9000)
+ *   0xa000    page tables
+ *   0x100000  the case's windows, at their own linear addresses
  */
 import type { IoBus } from '../../packages/vm/src/machine/bus.ts';
 import { layoutMemory, PageFlag, VCPU_BASE } from '../../packages/vm/src/machine/layout.ts';
@@ -45,6 +45,8 @@ const MONITOR = 0x5800;
 const STACK = 0x9000;
 const PML4 = 0xa000;
 const STOP_PORT = 0xe0;
+/** Linear address of guest-physical 0, in a corner that no case means to reach. */
+const HIGH = 0x3fe00000;
 
 /** Offsets in the block at 0x3000. */
 const BLOCK = 0x3000;
@@ -81,7 +83,7 @@ const moveAbsolute = (opcode: number, register: number, address: number): number
   opcode,
   ((register & 7) << 3) | 4,
   0x25,
-  ...u32(address),
+  ...u32(HIGH + address),
 ];
 
 function monitorCode(): { code: number[]; entry: number } {
@@ -90,17 +92,17 @@ function monitorCode(): { code: number[]; entry: number } {
   code.push(0xf3, 0x48, 0x0f, 0xae, 0xc0, ...moveAbsolute(0x89, 0, FS_OUT)); // rdfsbase rax
   code.push(0xf3, 0x48, 0x0f, 0xae, 0xc8, ...moveAbsolute(0x89, 0, GS_OUT)); // rdgsbase rax
   code.push(0x0f, 0x20, 0xd0, ...moveAbsolute(0x89, 0, CR2_OUT)); // mov rax, cr2
-  code.push(0x48, 0x0f, 0xae, 0x04, 0x25, ...u32(FX_OUT)); // fxsave64
+  code.push(0x48, 0x0f, 0xae, 0x04, 0x25, ...u32(HIGH + FX_OUT)); // fxsave64
   code.push(0xe6, STOP_PORT); // out
   const entry = code.length;
-  code.push(0x83, 0x3c, 0x25, ...u32(GO), 0x00, 0x74, 0xf6); // wait: cmp dword [GO], 0; je wait
-  code.push(0xc7, 0x04, 0x25, ...u32(GO), ...u32(0)); // mov dword [GO], 0
+  code.push(0x83, 0x3c, 0x25, ...u32(HIGH + GO), 0x00, 0x74, 0xf6); // wait: cmp dword [GO], 0; je wait
+  code.push(0xc7, 0x04, 0x25, ...u32(HIGH + GO), ...u32(0)); // mov dword [GO], 0
   code.push(0xb8, ...u32(USER_DS), 0x8e, 0xd8, 0x8e, 0xc0); // mov eax, USER_DS; mov ds, eax; mov es, eax
   code.push(0x31, 0xc0, 0x8e, 0xe0, 0x8e, 0xe8); // xor eax, eax; mov fs, eax; mov gs, eax
   code.push(...moveAbsolute(0x8b, 0, FS_IN), 0xf3, 0x48, 0x0f, 0xae, 0xd0); // wrfsbase rax
   code.push(...moveAbsolute(0x8b, 0, GS_IN), 0xf3, 0x48, 0x0f, 0xae, 0xd8); // wrgsbase rax
-  code.push(0x48, 0x0f, 0xae, 0x0c, 0x25, ...u32(FX_IN)); // fxrstor64
-  code.push(0x48, 0xc7, 0xc4, ...u32(FRAME_IN)); // mov rsp, FRAME_IN
+  code.push(0x48, 0x0f, 0xae, 0x0c, 0x25, ...u32(HIGH + FX_IN)); // fxrstor64
+  code.push(0x48, 0xc7, 0xc4, ...u32(HIGH + FRAME_IN)); // mov rsp, FRAME_IN
   for (let i = 0; i < 16; i++) if (i !== 4) code.push(...moveAbsolute(0x8b, i, GPR_IN + i * 8));
   code.push(0x48, 0xcf); // iretq
   return { code, entry };
@@ -190,19 +192,28 @@ export class EngineRunner {
       0x00cff3000000ffffn,
       0x00affb000000ffffn,
       0n,
-      (BigInt(TSS) << 16n) | (0x8bn << 40n) | 0x67n,
+      (BigInt((HIGH + TSS) & 0xffffff) << 16n) |
+        (BigInt((HIGH + TSS) >>> 24) << 56n) |
+        (0x8bn << 40n) |
+        0x67n,
       0n,
     ];
     gdt.forEach((entry, i) => q(GDT + i * 8, entry));
-    q(TSS + 4, BigInt(STACK));
+    q(TSS + 4, BigInt(HIGH + STACK));
     v.setUint16(TSS + 0x66, 0x68, true);
     const { code, entry } = monitorCode();
     this.#ram.set(code, MONITOR);
-    this.#entry = BigInt(MONITOR + entry);
+    this.#entry = BigInt(HIGH + MONITOR + entry);
     for (let vector = 0; vector < 256; vector++) {
       const at = STUBS + vector * 16;
       const open = vector === 3 || vector === 4 || vector === 0x80;
-      q(IDT + vector * 16, BigInt(at & 0xffff) | (0x10n << 16n) | ((open ? 0xeen : 0x8en) << 40n));
+      q(
+        IDT + vector * 16,
+        BigInt(at & 0xffff) |
+          (0x10n << 16n) |
+          ((open ? 0xeen : 0x8en) << 40n) |
+          (BigInt((HIGH + at) >>> 16) << 48n),
+      );
       q(IDT + vector * 16 + 8, 0n);
       const stub = hasErrorCode(vector) ? [] : [0x6a, 0x00];
       stub.push(0x68, ...u32(vector));
@@ -215,7 +226,7 @@ export class EngineRunner {
     let table = PML4 + 0x3000;
     q(PML4, BigInt(pdpt | 7));
     q(pdpt, BigInt(pd | 7));
-    q(pd, BigInt(table | 3));
+    q(pd + (HIGH >>> 21) * 8, BigInt(table | 3));
     for (let page = 1; page < 512; page++) q(table + page * 8, BigInt((page << 12) | 3));
     for (const w of [...WINDOWS, { base: CONST_BASE, size: 0x1000, gpa: CONST_GPA, entry: NX | 5n }]) {
       const slot = pd + (w.base >>> 21) * 8;
@@ -255,10 +266,10 @@ export class EngineRunner {
       es: none,
       fs: none,
       gs: none,
-      tr: segment(0x40, 0x08b, BigInt(TSS), 0x67),
+      tr: segment(0x40, 0x08b, BigInt(HIGH + TSS), 0x67),
       ldtr: none,
-      gdtr: { base: BigInt(GDT), limit: 0x7f },
-      idtr: { base: BigInt(IDT), limit: 0xfff },
+      gdtr: { base: BigInt(HIGH + GDT), limit: 0x7f },
+      idtr: { base: BigInt(HIGH + IDT), limit: 0xfff },
       cr0: 0x80050033n,
       cr3: BigInt(PML4),
       cr4: 0x106a8n | 0x10000n, // DE PAE PGE OSFXSR OSXMMEXCPT FSGSBASE

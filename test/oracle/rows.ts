@@ -1,8 +1,9 @@
 /** Every row × operand size × register or memory × mode, on the interpreter and on the host's CPU. */
 import { ROWS } from '../../packages/vm/src/x86/isa/index.ts';
+import type { TestCase } from './case.ts';
 import { differences } from './compare.ts';
 import { comparable, type GeneratedCase, generate, type Shape, shapeName, shapesOf } from './generate.ts';
-import { InterpreterRunner } from './interpreter.ts';
+import { type InterpreterOutcome, InterpreterRunner } from './interpreter.ts';
 import { runNative } from './native.ts';
 import { Random } from './random.ts';
 
@@ -13,6 +14,8 @@ export interface RowsOptions {
   readonly cases: number;
   readonly seed: number;
   readonly matches?: (text: string) => boolean;
+  /** What runs the cases; the interpreter alone unless told otherwise. */
+  readonly runner?: { run(c: TestCase): InterpreterOutcome };
 }
 
 export interface RowDifference {
@@ -45,7 +48,7 @@ export function compareRows(o: RowsOptions): RowsResult {
   const rows = ROWS.filter((row) => comparable(row) && matches(row.text));
   const shapes = rows.flatMap(shapesOf);
   const random = new Random(o.seed);
-  const runner = new InterpreterRunner();
+  const runner = o.runner ?? new InterpreterRunner();
   const found = new Map<Shape, { count: number; example: string }>();
   let cases = 0;
   let cold = 0;

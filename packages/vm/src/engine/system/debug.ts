@@ -151,15 +151,19 @@ export class Debug {
   #check(): number {
     const cpu = this.#cpu;
     let n = Number(cpu.get64(S.ARG0));
-    if (n > 7 || ((n === 4 || n === 5) && (cpu.cr4 & CR4.DE) !== 0n)) {
+    if (n > 7) {
       cpu.fault(VECTOR.UD);
       return -1;
     }
-    if (n === 4 || n === 5) n += 2;
     if (cpu.cpl !== 0) {
       cpu.faultCode(VECTOR.GP, 0);
       return -1;
     }
+    if ((n === 4 || n === 5) && (cpu.cr4 & CR4.DE) !== 0n) {
+      cpu.fault(VECTOR.UD);
+      return -1;
+    }
+    if (n === 4 || n === 5) n += 2;
     if ((cpu.get32(DR7) & DR7_GD) !== 0) {
       cpu.set32(DR6, cpu.get32(DR6) | DR6_BD);
       cpu.fault(VECTOR.DB);

@@ -24,8 +24,8 @@ const TRANSFERS: readonly Row[] = [
   row('UD1 Gv,Ev | 0F B9 /r | end nomem', sys.undefinedInstruction),
   row('UD2 | 0F 0B | end', sys.undefinedInstruction),
   row('HLT | F4 | end cpl0', sys.coldPrivileged('HLT')),
-  row('VMCALL | 0F 01 =C1', sys.cold('HYPERCALL')),
-  row('VMMCALL | 0F 01 =D9', sys.cold('HYPERCALL')),
+  row('VMCALL | NP 0F 01 =C1', sys.cold('HYPERCALL')),
+  row('VMMCALL | NP 0F 01 =D9', sys.cold('HYPERCALL')),
 ];
 
 const SEGMENTS: readonly Row[] = [
