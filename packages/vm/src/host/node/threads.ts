@@ -11,7 +11,14 @@ export function workerFile(name: string, from: string): URL {
 /** @param data what the worker's file expects in `workerData`, given the vCPU's index */
 export function workerThreads(file: URL, data: (index: number) => object): ThreadStarter {
   return (index, events) => {
-    const worker = new Worker(file, { workerData: data(index), name: `vcpu${index}`, execArgv: [], env: {} });
+    const worker = new Worker(file, {
+      workerData: data(index),
+      name: `vcpu${index}`,
+      execArgv: [],
+      env: {},
+      // The loop allocates little: a large nursery would only fill up with the garbage of decoding (20 MB).
+      resourceLimits: { maxYoungGenerationSizeMb: 2 },
+    });
     worker.on('message', (reply: VcpuReply) => events.reply(reply));
     worker.on('messageerror', (error) => events.failed(error));
     worker.on('error', (error) => events.failed(error));
