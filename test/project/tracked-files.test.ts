@@ -23,6 +23,7 @@ const FORBIDDEN: readonly { readonly what: string; readonly pattern: RegExp; rea
     // A user's documentation may name the idea; code and configuration may not name an address.
     files: /(^|\/)(\.npmrc|package\.json|package-lock\.json|.*\.(ts|js|mjs|json|sh|yml|yaml))$/,
   },
+  { what: 'the host name of a mirror', pattern: new RegExp(`[\\w.-]+\\.deb${'ian'}\\.org`) },
   {
     what: 'an absolute path of a developer machine',
     pattern: new RegExp(`(^|[\\s"'\`(=:])/(ho${'me'}|Us${'ers'}|wo${'rk'}|ro${'ot'})/[\\w.]`),

@@ -12,8 +12,6 @@ import {
 import type { RunOptions } from './commands/run-options.ts';
 import { ProgressLine } from './progress.ts';
 
-const DEFAULT_MIRROR = 'http://deb.debian.org/debian';
-
 /** @throws VmError as `VM.start` and `prepareBusybox` say */
 export async function startMachine(options: RunOptions, command: VmOptions['command']): Promise<VM> {
   const whole = options.kernel !== undefined && options.initrd !== undefined;
@@ -61,10 +59,13 @@ async function prepareImage(options: RunOptions): Promise<PreparedImage> {
 async function askForMirror(): Promise<string> {
   const terminal = createInterface({ input: process.stdin, output: process.stderr });
   try {
-    const answer = await terminal.question(
-      `viv: kernel and busybox come from Debian's packages, and this machine knows no Debian mirror.\nviv: which one to use? [${DEFAULT_MIRROR}] `,
+    process.stderr.write(
+      "viv: kernel and busybox come from Debian's packages, and this machine knows no Debian mirror.\n",
     );
-    return answer.trim() === '' ? DEFAULT_MIRROR : answer.trim();
+    for (;;) {
+      const answer = (await terminal.question('viv: address of one (http://…/debian): ')).trim();
+      if (answer !== '') return answer;
+    }
   } finally {
     terminal.close();
   }

@@ -9,7 +9,7 @@ export async function startDemo(): Promise<number> {
     process.stderr.write(
       `viv: booting Debian's kernel; in its shell, poweroff ends the machine (${ESCAPE_HELP} at once)\n`,
     );
-    return runGuest(parseRunOptions('busybox', [], { tty: true }));
+    return runGuest(parseRunOptions('busybox', [], { tty: true, console: true }));
   }
   const vm = await startMachine(parseRunOptions('busybox', [], {}), undefined);
   try {

@@ -172,7 +172,7 @@ class Shelf {
 function packageNotFound(name: string, mirror: Mirror): VmError {
   return new VmError('PACKAGE_NOT_FOUND', {
     message: `The mirror ${mirror.base} has no package ${name} in the suites where it belongs`,
-    remedy: 'Name a complete mirror, for example: --mirror http://deb.debian.org/debian',
+    remedy: 'Name a complete mirror, for example: --mirror http://mirror.example/debian',
     data: { name, mirror: mirror.base },
   });
 }
@@ -210,7 +210,7 @@ async function choose(ports: BusyboxPorts, options: BusyboxOptions): Promise<Cho
       throw new VmError('DOWNLOAD_FAILED', {
         message: `${mirror.base} has neither Debian’s suite bookworm nor trixie`,
         remedy:
-          'Name the folder of a Debian mirror that has "dists" in it: --mirror http://deb.debian.org/debian',
+          'Name the folder of a Debian mirror that has "dists" in it: --mirror http://mirror.example/debian',
       });
     }
   }

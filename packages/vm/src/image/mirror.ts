@@ -31,7 +31,7 @@ function parseMirror(address: string): string {
   throw new VmError('USAGE', {
     message: `'${address}' is no address of a Debian mirror`,
     remedy:
-      'A mirror’s address starts with http:// or https://, for example: --mirror http://deb.debian.org/debian',
+      'A mirror’s address starts with http:// or https://, for example: --mirror http://mirror.example/debian',
   });
 }
 
@@ -62,7 +62,7 @@ export function mirrorUnknown(cause?: unknown): VmError {
   return new VmError('MIRROR_UNKNOWN', {
     message: 'Kernel and busybox come from Debian’s packages, and no Debian mirror is known on this machine',
     remedy:
-      'Name one, for example: VIV_DEBIAN_MIRROR=http://deb.debian.org/debian viv run busybox (or the option --mirror)',
+      'Name one, for example: VIV_DEBIAN_MIRROR=http://mirror.example/debian viv run busybox (or the option --mirror)',
     cause,
   });
 }

@@ -1,5 +1,5 @@
 /**
- * The keys that sign Debian's archive (https://ftp-master.debian.org/keys.html): the root of trust for everything
+ * The keys that sign Debian's archive (the page "keys" of the FTP masters): the root of trust for everything
  * that is downloaded. Key material may come from anywhere; only these fingerprints count.
  */
 export const DEBIAN_ARCHIVE_KEYS: Readonly<Record<string, string>> = {
