@@ -211,11 +211,23 @@ export class InterpreterRunner {
     }
   }
 
-  run(c: TestCase): InterpreterOutcome {
+  /** For comparisons of more than architectural state: the interpreter and its memory. */
+  get vcpu(): Interpreter {
+    return this.#vcpu;
+  }
+  get view(): DataView {
+    return this.#view;
+  }
+
+  /** @param around called with the state loaded and right after the run, before memory is put back */
+  run(c: TestCase, around?: { before(): void; after(result: string): void }): InterpreterOutcome {
     this.#cold = undefined;
     this.#trap = -1;
     this.#load(c);
-    const outcome = this.#outcome(this.#vcpu.run());
+    around?.before();
+    const result = this.#vcpu.run();
+    around?.after(result);
+    const outcome = this.#outcome(result);
     this.#restore();
     return outcome;
   }

@@ -233,3 +233,8 @@ export function wasmOp(name: string): WasmOp {
   if (op === undefined) throw new Error(`unknown WebAssembly instruction ${name}`);
   return op;
 }
+
+/** Every instruction there is, for tests of the emitter and the evaluator. */
+export function wasmOps(): readonly WasmOp[] {
+  return [...table.values()];
+}

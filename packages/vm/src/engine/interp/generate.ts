@@ -10,17 +10,13 @@ import { Bytes, type FunctionBody, ModuleBuilder } from '../../wasm/module.ts';
 import type { Ty } from '../../wasm/opcodes.ts';
 import type { Definition, End, Stmt } from '../../x86/block.ts';
 import { type EmitContext, emitStatements } from '../../x86/emit.ts';
-import { DEFINITIONS } from '../../x86/program.ts';
 import * as S from '../../x86/state.ts';
-import { ACCESS_DEFINITIONS } from '../mmu/access.ts';
-import { FETCH_DEFINITIONS } from '../mmu/fetch.ts';
-import { SEGMENT_DEFINITIONS } from '../mmu/segment.ts';
-import { WALK_DEFINITIONS } from '../mmu/walk.ts';
 import { RUN_EXIT, STATUS } from '../unit.ts';
+import { WARM_DEFINITIONS } from './functions.ts';
 import { FIRST_FORM, FORMS } from './handlers.ts';
 import { InterpOps } from './interp-ops.ts';
 import { isHot } from './hot.ts';
-import { MICRO_DEFINITIONS, MICRO_FUNCTIONS } from './micro.ts';
+import { MICRO_FUNCTIONS } from './micro.ts';
 
 const IMPORTS: readonly { name: string; params: readonly Ty[]; result: Ty | null }[] = [
   { name: 'mmio_read', params: ['i32', 'i32', 'i32'], result: 'i32' },
@@ -37,15 +33,7 @@ export function generateInterpreter(memoryPages: { min: number; max: number }): 
   const module = new ModuleBuilder();
   const indices = new Map<string, number>();
   for (const f of IMPORTS) indices.set(f.name, module.import('env', f.name, ['i32', ...f.params], f.result));
-  const definitions = [
-    ...WALK_DEFINITIONS,
-    ...ACCESS_DEFINITIONS,
-    ...FETCH_DEFINITIONS,
-    ...SEGMENT_DEFINITIONS,
-    ...MICRO_DEFINITIONS,
-    ...DEFINITIONS,
-  ];
-  for (const d of definitions) {
+  for (const d of WARM_DEFINITIONS) {
     if (indices.has(d.name)) throw new Error(`two functions are called ${d.name}`);
     indices.set(d.name, module.reserve());
   }
@@ -54,7 +42,7 @@ export function generateInterpreter(memoryPages: { min: number; max: number }): 
     if (index === undefined) throw new Error(`no function is called ${name}`);
     return index;
   };
-  for (const d of definitions) module.body(functionIndex(d.name), definitionBody(d, functionIndex));
+  for (const d of WARM_DEFINITIONS) module.body(functionIndex(d.name), definitionBody(d, functionIndex));
   for (const name of EXPORTED) module.export(name, functionIndex(name));
 
   const table = MICRO_FUNCTIONS.map(functionIndex);
