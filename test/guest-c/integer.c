@@ -20,7 +20,7 @@ static int compare(const void *a, const void *b) {
 }
 
 int main(void) {
-  for (int i = 0; i < 200000; i++) {
+  for (int i = 0; i < 50000; i++) {
     uint64_t a = next(), b = next() | 1;
     int64_t s = (int64_t)a, t = (int64_t)(b >> 7) | 1;
     mix(a / b); mix(a % b); mix(s / t); mix(s % t);
@@ -37,11 +37,11 @@ int main(void) {
   }
   printf("arithmetic %016" PRIx64 "\n", sum);
 
-  static uint64_t values[20000];
-  for (int i = 0; i < 20000; i++) values[i] = next() >> (i & 31);
-  qsort(values, 20000, sizeof *values, compare);
+  static uint64_t values[8000];
+  for (int i = 0; i < 8000; i++) values[i] = next() >> (i & 31);
+  qsort(values, 8000, sizeof *values, compare);
   sum = 0;
-  for (int i = 0; i < 20000; i++) mix(values[i]);
+  for (int i = 0; i < 8000; i++) mix(values[i]);
   printf("sort %016" PRIx64 "\n", sum);
 
   static char text[65536], copy[65536];

@@ -34,9 +34,20 @@ export function outputOnHost(command: string, args: readonly string[] = []): str
   return run.stdout;
 }
 
-/** The script of everyday tools, and the programs it calls. */
+/** The script of everyday tools, the shell for it (busybox's would run its own applets) and the programs it calls. */
 export const TOOLS_SCRIPT: string = join(import.meta.dirname, 'tools.sh');
-export const TOOLS: readonly string[] = ['awk', 'sha256sum', 'sort', 'gzip', 'cmp', 'bc', 'perl', 'wc', 'rm'];
+export const TOOLS: readonly string[] = [
+  'dash',
+  'awk',
+  'sha256sum',
+  'sort',
+  'gzip',
+  'cmp',
+  'bc',
+  'perl',
+  'wc',
+  'rm',
+];
 
 /**
  * Host files a dynamically linked program needs, itself included: guest path → host path (symbolic links

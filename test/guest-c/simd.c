@@ -22,7 +22,7 @@ static __m128i random_vector(void) { return _mm_set_epi64x(next(), next()); }
 #define LINE(name) printf(name " %016" PRIx64 "\n", sum); sum = 0
 
 int main(void) {
-  for (int i = 0; i < 20000; i++) {
+  for (int i = 0; i < 5000; i++) {
     __m128i a = random_vector(), b = random_vector();
     mix(_mm_add_epi8(a, b)); mix(_mm_adds_epi16(a, b)); mix(_mm_subs_epu8(a, b)); mix(_mm_mullo_epi16(a, b));
     mix(_mm_mulhi_epu16(a, b)); mix(_mm_madd_epi16(a, b)); mix(_mm_mul_epu32(a, b)); mix(_mm_sad_epu8(a, b));
@@ -32,7 +32,7 @@ int main(void) {
     sum += _mm_movemask_epi8(a);
   }
   LINE("sse2");
-  for (int i = 0; i < 20000; i++) {
+  for (int i = 0; i < 5000; i++) {
     __m128i a = random_vector(), b = random_vector();
     mix(_mm_shuffle_epi8(a, b)); mix(_mm_maddubs_epi16(a, b)); mix(_mm_mulhrs_epi16(a, b)); mix(_mm_alignr_epi8(a, b, 5));
     mix(_mm_abs_epi32(a)); mix(_mm_sign_epi8(a, b)); mix(_mm_hadds_epi16(a, b)); mix(_mm_blendv_epi8(a, b, random_vector()));
@@ -43,7 +43,7 @@ int main(void) {
     sum = _mm_crc32_u64(sum, next()); sum = _mm_crc32_u8(sum, i);
   }
   LINE("sse4");
-  for (int i = 0; i < 20000; i++) {
+  for (int i = 0; i < 5000; i++) {
     __m128 a = _mm_cvtepi32_ps(random_vector()), b = _mm_cvtepi32_ps(random_vector());
     __m128d c = _mm_cvtepi32_pd(random_vector()), d = _mm_cvtepi32_pd(random_vector());
     mix(_mm_castps_si128(_mm_add_ps(a, b))); mix(_mm_castps_si128(_mm_div_ps(a, b))); mix(_mm_castps_si128(_mm_min_ps(a, b)));

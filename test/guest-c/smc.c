@@ -21,7 +21,7 @@ static function emit(int at, int multiply, int add) {
 int main(void) {
   code = mmap(0, 16384, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   uint64_t sum = 0;
-  for (int i = 0; i < 50000; i++) sum = sum * 31 + (unsigned)emit(i % 50 * 17, i, i * 3)(i & 15);
+  for (int i = 0; i < 20000; i++) sum = sum * 31 + (unsigned)emit(i % 50 * 17, i, i * 3)(i & 15);
   printf("rewritten %016llx\n", (unsigned long long)sum);
   sum = 0;
   for (int i = 0; i < 5000; i++) sum = sum * 31 + (unsigned)emit(4096 - 8, i, -i)(7); /* across two pages */
