@@ -17,10 +17,13 @@ export const moduleName = (fileName: string): string =>
     .replace(/\.ko(\.(xz|zst|gz))?$/, '')
     .replaceAll('-', '_');
 
+const ELF_MAGIC = 0x7f454c46;
+
 /** Sections of an ELF64 file by name; the last of equal names wins. */
 function sections(file: Uint8Array): Map<string, Uint8Array> {
   const view = new DataView(file.buffer, file.byteOffset, file.byteLength);
   const found = new Map<string, Uint8Array>();
+  if (view.getUint32(0) !== ELF_MAGIC) throw new RangeError('no ELF file');
   const table = Number(view.getBigUint64(40, true));
   const [entrySize, count, nameIndex] = [58, 60, 62].map((at) => view.getUint16(at, true)) as [
     number,

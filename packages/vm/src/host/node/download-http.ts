@@ -22,6 +22,47 @@ function request(url: URL, headers: Readonly<Record<string, string>>): Promise<I
   });
 }
 
+const QUEUE_CHUNKS = 16;
+
+/**
+ * The body as it comes. When the connection breaks, everything that has arrived is passed on before the error: a
+ * stream's own iterator would drop it.
+ */
+function bodyOf(message: IncomingMessage): AsyncIterable<Uint8Array> {
+  const queue: Uint8Array[] = [];
+  let ended: 'complete' | Error | undefined;
+  let wake = (): void => {};
+  const end = (how: 'complete' | Error): void => {
+    ended ??= how;
+    wake();
+  };
+  message.on('data', (chunk: Uint8Array) => {
+    queue.push(chunk);
+    if (queue.length >= QUEUE_CHUNKS) message.pause();
+    wake();
+  });
+  message.on('end', () => end('complete'));
+  message.on('error', end);
+  message.on('close', () => end(new Error('the connection broke')));
+  return (async function* () {
+    for (;;) {
+      const chunk = queue.shift();
+      if (chunk !== undefined) {
+        yield chunk;
+      } else if (ended === undefined) {
+        message.resume();
+        await new Promise<void>((resolve) => {
+          wake = resolve;
+        });
+      } else if (ended === 'complete') {
+        return;
+      } else {
+        throw ended;
+      }
+    }
+  })();
+}
+
 const REDIRECTS = [301, 302, 303, 307, 308];
 
 async function get(address: string, headers: Readonly<Record<string, string>> = {}): Promise<HttpResponse> {
@@ -36,7 +77,7 @@ async function get(address: string, headers: Readonly<Record<string, string>> = 
         status,
         contentLength: length === undefined ? undefined : Number(length),
         contentRange: message.headers['content-range'],
-        body: message,
+        body: bodyOf(message),
         discard: () => {
           message.on('error', () => {});
           message.destroy();
