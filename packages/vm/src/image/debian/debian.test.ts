@@ -17,7 +17,7 @@ import { compareVersions } from './version.ts';
 describe('apt sources', () => {
   it('reads the one-line style', () => {
     const text = [
-      'deb http://deb.debian.org/debian bookworm main contrib',
+      'deb http://archive.test/debian bookworm main contrib',
       ' deb [arch=amd64 signed-by=/k.gpg] https://mirror.test/debian/ stable main # ours',
       '# deb http://commented.test/debian sid main',
       'deb-src http://source.test/debian sid main',
@@ -25,7 +25,7 @@ describe('apt sources', () => {
       'nonsense',
     ].join('\n');
     assert.deepEqual(parseSourcesList(text), [
-      { uri: 'http://deb.debian.org/debian', suites: ['bookworm'] },
+      { uri: 'http://archive.test/debian', suites: ['bookworm'] },
       { uri: 'https://mirror.test/debian', suites: ['stable'] },
       { uri: 'cdrom:[Debian]', suites: ['bookworm'] },
     ]);
