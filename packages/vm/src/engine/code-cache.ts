@@ -134,6 +134,13 @@ export class CodeCache {
     return true;
   }
 
+  /** Host address and count of the records of the block at `host` in the current mode, for tools and tests. */
+  recordsAt(host: number): { readonly first: number; readonly count: number } | null {
+    const mode = this.#i32[(this.#o.area + S.BLOCK_MODE) >> 2] as number;
+    const block = this.#blocks.get(key(host >>> 0, mode));
+    return block === undefined ? null : { first: block.records, count: block.count };
+  }
+
   /** Decodes the instruction at the end of a page; the rest of its bytes comes from the next page. */
   #decodeCrossing(host: number, rip: bigint, codeMode: 0 | 1 | 2): number | null {
     const first = 0x1000 - (host & 0xfff);
