@@ -115,6 +115,14 @@ function fxDifferences(
   return found;
 }
 
+/** The bytes of an FXSAVE image that are compared. */
+export function comparedFx(fx: Uint8Array, mode: 64 | 32): Uint8Array {
+  const parts = [fx.subarray(0, 5), fx.subarray(24, 28)];
+  for (let i = 0; i < 8; i++) parts.push(fx.subarray(32 + i * 16, 42 + i * 16));
+  parts.push(fx.subarray(160, mode === 64 ? 416 : 288));
+  return Buffer.concat(parts);
+}
+
 /** @param want what the host's CPU did @param got what the engine did */
 export function differences(c: TestCase, want: Outcome, got: Outcome, masks: Masks = {}): string[] {
   if (want.kind !== got.kind) return [`ends in ${want.kind} ${want.vector}, got ${got.kind} ${got.vector}`];
