@@ -28,7 +28,7 @@ const IMPORTS: readonly { name: string; params: readonly Ty[]; result: Ty | null
 /** Warm functions that TypeScript calls. */
 const EXPORTED = ['walk', 'fill', 'fetch_host'];
 
-/** @param injected rows whose semantics are replaced on purpose (fuzzing the fuzzer) */
+/** @param memoryPages bounds of the imported memory */
 export function generateInterpreter(memoryPages: { min: number; max: number }): Uint8Array {
   const module = new ModuleBuilder();
   const indices = new Map<string, number>();
@@ -130,35 +130,55 @@ const ENTRY_LOCAL = 3;
 const FIRST_POOL = 4;
 
 /** Instruction shorthands of the run loop. */
-function assembler(out: Bytes): Readonly<Record<string, (...n: number[]) => void>> {
-  const op1 =
-    (code: number) =>
-    (n = 0): void => {
-      out.byte(code);
-      out.u32(n);
-    };
-  const memory =
-    (code: number) =>
-    (offset = 0): void => {
-      out.byte(code, 0);
-      out.u32(offset);
-    };
-  return {
-    get: op1(0x20),
-    set: op1(0x21),
-    tee: op1(0x22),
-    br: op1(0x0c),
-    call: op1(0x10),
-    i32: (n = 0) => {
-      out.byte(0x41);
-      out.s32(n);
-    },
-    load: memory(0x28),
-    load64: memory(0x29),
-    load16u: memory(0x2f),
-    store: memory(0x36),
-    store64: memory(0x37),
-  };
+class Assembler {
+  readonly out: Bytes = new Bytes();
+
+  /** Opcodes without operands, by their bytes. */
+  op(...bytes: number[]): void {
+    this.out.byte(...bytes);
+  }
+  #indexed(opcode: number, index: number): void {
+    this.out.byte(opcode);
+    this.out.u32(index);
+  }
+  get(local: number): void {
+    this.#indexed(0x20, local);
+  }
+  set(local: number): void {
+    this.#indexed(0x21, local);
+  }
+  tee(local: number): void {
+    this.#indexed(0x22, local);
+  }
+  br(depth: number): void {
+    this.#indexed(0x0c, depth);
+  }
+  call(index: number): void {
+    this.#indexed(0x10, index);
+  }
+  i32(value: number): void {
+    this.out.byte(0x41);
+    this.out.s32(value);
+  }
+  #memory(opcode: number, offset: number): void {
+    this.out.byte(opcode, 0);
+    this.out.u32(offset);
+  }
+  load(offset: number): void {
+    this.#memory(0x28, offset);
+  }
+  load64(offset: number): void {
+    this.#memory(0x29, offset);
+  }
+  load16u(offset: number): void {
+    this.#memory(0x2f, offset);
+  }
+  store(offset: number): void {
+    this.#memory(0x36, offset);
+  }
+  store64(offset: number): void {
+    this.#memory(0x37, offset);
+  }
 }
 
 function runLoop(
@@ -167,73 +187,73 @@ function runLoop(
   functionIndex: (name: string) => number,
   handlerType: number,
 ): FunctionBody {
-  const out = new Bytes();
-  const a = assembler(out) as Record<string, (n?: number) => void>;
+  const a = new Assembler();
+  const { out } = a;
   const pool = new LocalPool(FIRST_POOL);
   const n = inlined.length;
-  out.byte(0x03, 0x40); // loop lookup
+  a.op(0x03, 0x40); // loop lookup
   // leave when the budget is used up or the mailbox wants attention
-  a['get']?.(CPU);
-  a['load']?.(S.BUDGET);
-  a['i32']?.(0);
-  out.byte(0x4c); // le_s
-  a['get']?.(CPU);
-  a['load']?.(0);
-  out.byte(0x72, 0x04, 0x40); // or, if
-  a['get']?.(CPU);
-  a['i32']?.(0);
-  a['store']?.(S.RECORD);
-  a['i32']?.(RUN_EXIT.BOUNDARY);
-  out.byte(0x0f, 0x0b); // return, end
+  a.get(CPU);
+  a.load(S.BUDGET);
+  a.i32(0);
+  a.op(0x4c); // le_s
+  a.get(CPU);
+  a.load(0);
+  a.op(0x72, 0x04, 0x40); // or, if
+  a.get(CPU);
+  a.i32(0);
+  a.store(S.RECORD);
+  a.i32(RUN_EXIT.BOUNDARY);
+  a.op(0x0f, 0x0b); // return, end
   // jump cache
-  a['get']?.(CPU);
-  a['load64']?.(S.RIP);
-  a['tee']?.(RIP_LOCAL);
-  a['get']?.(RIP_LOCAL);
-  out.byte(0x42, 12, 0x88, 0x85, 0xa7); // i64.const 12, shr_u, xor, wrap
-  a['i32']?.(S.JUMP_CACHE_ENTRIES - 1);
-  out.byte(0x71, 0x41, 4, 0x74); // and, i32.const 4, shl
-  a['get']?.(CPU);
-  out.byte(0x6a); // add
-  a['tee']?.(ENTRY_LOCAL);
-  a['load64']?.(S.JUMP_CACHE);
-  a['get']?.(RIP_LOCAL);
-  out.byte(0x51); // i64.eq
-  a['get']?.(ENTRY_LOCAL);
-  a['load']?.(S.JUMP_CACHE + 12);
-  a['get']?.(CPU);
-  a['load']?.(S.JUMP_KEY);
-  out.byte(0x46, 0x71, 0x04, 0x40); // i32.eq, and, if
-  a['get']?.(ENTRY_LOCAL);
-  a['load']?.(S.JUMP_CACHE + 8);
-  a['set']?.(REC_LOCAL);
-  out.byte(0x05); // else
-  a['get']?.(CPU);
-  a['get']?.(RIP_LOCAL);
-  a['call']?.(functionIndex('find_block'));
-  a['tee']?.(REC_LOCAL);
-  out.byte(0x45, 0x04, 0x40); // eqz, if
-  a['get']?.(CPU);
-  a['i32']?.(0);
-  a['store']?.(S.RECORD);
-  a['i32']?.(RUN_EXIT.NO_BLOCK);
-  out.byte(0x0f, 0x0b, 0x0b); // return, end, end
-  a['get']?.(CPU);
-  a['get']?.(RIP_LOCAL);
-  a['store64']?.(S.BLOCK_RIP);
+  a.get(CPU);
+  a.load64(S.RIP);
+  a.tee(RIP_LOCAL);
+  a.get(RIP_LOCAL);
+  a.op(0x42, 12, 0x88, 0x85, 0xa7); // i64.const 12, shr_u, xor, wrap
+  a.i32(S.JUMP_CACHE_ENTRIES - 1);
+  a.op(0x71, 0x41, 4, 0x74); // and, i32.const 4, shl
+  a.get(CPU);
+  a.op(0x6a); // add
+  a.tee(ENTRY_LOCAL);
+  a.load64(S.JUMP_CACHE);
+  a.get(RIP_LOCAL);
+  a.op(0x51); // i64.eq
+  a.get(ENTRY_LOCAL);
+  a.load(S.JUMP_CACHE + 12);
+  a.get(CPU);
+  a.load(S.JUMP_KEY);
+  a.op(0x46, 0x71, 0x04, 0x40); // i32.eq, and, if
+  a.get(ENTRY_LOCAL);
+  a.load(S.JUMP_CACHE + 8);
+  a.set(REC_LOCAL);
+  a.op(0x05); // else
+  a.get(CPU);
+  a.get(RIP_LOCAL);
+  a.call(functionIndex('find_block'));
+  a.tee(REC_LOCAL);
+  a.op(0x45, 0x04, 0x40); // eqz, if
+  a.get(CPU);
+  a.i32(0);
+  a.store(S.RECORD);
+  a.i32(RUN_EXIT.NO_BLOCK);
+  a.op(0x0f, 0x0b, 0x0b); // return, end, end
+  a.get(CPU);
+  a.get(RIP_LOCAL);
+  a.store64(S.BLOCK_RIP);
 
-  out.byte(0x03, 0x40); // loop next
-  out.byte(0x02, 0x40, 0x02, 0x40, 0x02, 0x40); // block exit, block jump, block default
-  for (let i = 0; i < n; i++) out.byte(0x02, 0x40);
-  a['get']?.(REC_LOCAL);
-  a['load16u']?.(S.REC.HANDLER);
-  out.byte(0x0e);
+  a.op(0x03, 0x40); // loop next
+  a.op(0x02, 0x40, 0x02, 0x40, 0x02, 0x40); // block exit, block jump, block default
+  for (let i = 0; i < n; i++) a.op(0x02, 0x40);
+  a.get(REC_LOCAL);
+  a.load16u(S.REC.HANDLER);
+  a.op(0x0e);
   out.u32(handlers);
   const label = new Map(inlined.map(({ handler }, i) => [handler, i]));
   for (let h = 0; h < handlers; h++) out.u32(label.get(h) ?? n);
   out.u32(n);
   inlined.forEach(({ ops }, i) => {
-    out.byte(0x0b); // end of the block that leads here
+    a.op(0x0b); // end of the block that leads here
     const toDefault = n - 1 - i;
     const end = (how: End, o: Bytes, depth: number): void => {
       if (how === 'next') o.byte(0x20, REC_LOCAL, 0x41, S.REC.SIZE, 0x6a, 0x21, REC_LOCAL);
@@ -253,35 +273,35 @@ function runLoop(
     emitStatements(ops.statements, out, context);
     end('next', out, 0);
   });
-  out.byte(0x0b); // default: a function
-  a['get']?.(CPU);
-  a['get']?.(REC_LOCAL);
-  a['get']?.(REC_LOCAL);
-  a['load16u']?.(S.REC.HANDLER);
-  out.byte(0x11);
+  a.op(0x0b); // default: a function
+  a.get(CPU);
+  a.get(REC_LOCAL);
+  a.get(REC_LOCAL);
+  a.load16u(S.REC.HANDLER);
+  a.op(0x11);
   out.u32(handlerType);
-  out.byte(0);
-  a['tee']?.(ENTRY_LOCAL);
-  out.byte(0x45, 0x04, 0x40); // eqz, if
-  a['get']?.(REC_LOCAL);
-  a['i32']?.(S.REC.SIZE);
-  out.byte(0x6a);
-  a['set']?.(REC_LOCAL);
-  a['br']?.(3);
-  out.byte(0x0b);
-  a['get']?.(ENTRY_LOCAL);
-  a['i32']?.(STATUS.EXIT);
-  out.byte(0x46, 0x0d, 1); // eq, br_if exit
-  out.byte(0x0b); // jump
-  spend(a, out, 1);
-  a['br']?.(2); // past exit and next: lookup
-  out.byte(0x0b); // exit
-  spend(a, out, 0);
-  a['get']?.(CPU);
-  a['get']?.(REC_LOCAL);
-  a['store']?.(S.RECORD);
-  a['i32']?.(RUN_EXIT.RECORD);
-  out.byte(0x0f, 0x0b, 0x0b, 0x00); // return, end next, end lookup, unreachable
+  a.op(0);
+  a.tee(ENTRY_LOCAL);
+  a.op(0x45, 0x04, 0x40); // eqz, if
+  a.get(REC_LOCAL);
+  a.i32(S.REC.SIZE);
+  a.op(0x6a);
+  a.set(REC_LOCAL);
+  a.br(3);
+  a.op(0x0b);
+  a.get(ENTRY_LOCAL);
+  a.i32(STATUS.EXIT);
+  a.op(0x46, 0x0d, 1); // eq, br_if exit
+  a.op(0x0b); // jump
+  spend(a, 1);
+  a.br(2); // past exit and next: lookup
+  a.op(0x0b); // exit
+  spend(a, 0);
+  a.get(CPU);
+  a.get(REC_LOCAL);
+  a.store(S.RECORD);
+  a.i32(RUN_EXIT.RECORD);
+  a.op(0x0f, 0x0b, 0x0b, 0x00); // return, end next, end lookup, unreachable
   return {
     name: 'run',
     params: ['i32'],
@@ -292,18 +312,18 @@ function runLoop(
 }
 
 /** BUDGET −= instructions before this record + `own`. */
-function spend(a: Record<string, (n?: number) => void>, out: Bytes, own: number): void {
-  a['get']?.(CPU);
-  a['get']?.(CPU);
-  a['load']?.(S.BUDGET);
-  a['get']?.(REC_LOCAL);
-  a['load16u']?.(S.REC.COUNT);
+function spend(a: Assembler, own: number): void {
+  a.get(CPU);
+  a.get(CPU);
+  a.load(S.BUDGET);
+  a.get(REC_LOCAL);
+  a.load16u(S.REC.COUNT);
   if (own !== 0) {
-    a['i32']?.(own);
-    out.byte(0x6a);
+    a.i32(own);
+    a.op(0x6a);
   }
-  out.byte(0x6b);
-  a['store']?.(S.BUDGET);
+  a.op(0x6b);
+  a.store(S.BUDGET);
 }
 
 /** Locals that the inlined handlers share: each handler starts anew. */

@@ -2,7 +2,7 @@
  * Operations bound to decoded records: operands come from the record at run time. One instance stages one handler.
  * Hot handlers get memory accesses inline; the others call the warm functions of engine/mmu.
  */
-import { apply, call, E, type Operand, i32, i64, select } from '../../x86/expr.ts';
+import { apply, call, E, i32, i64, select } from '../../x86/expr.ts';
 import { type Form, Ops, VECTOR, vectorOf } from '../../x86/ops.ts';
 import { SYSTEM_NAMES } from '../../x86/system-names.ts';
 import * as S from '../../x86/state.ts';
@@ -280,11 +280,4 @@ export class InterpOps extends Ops {
     if (number < 0) throw new Error(`${name} is not a system operation`);
     this.return(call('system', 'i32', i32(number), RECORD));
   }
-
-  /** True when the statements so far can be inlined into the run loop: no early `return`. */
-  static fits(statements: readonly { readonly k: string }[]): boolean {
-    return statements.every((s) => s.k !== 'return');
-  }
 }
-
-export type { Operand };

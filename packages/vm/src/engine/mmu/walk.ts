@@ -10,6 +10,7 @@ import * as S from '../../x86/state.ts';
 const PTE = { P: 1, W: 2, U: 4, A: 0x20, D: 0x40, PS: 0x80, G: 0x100, NX: 1n << 63n };
 const CR0_WP = 1 << 16;
 const CR0_PG = 1n << 31n;
+const CR4_PGE = 1 << 7;
 const CR4_SMEP = 1 << 20;
 const CR4_SMAP = 1 << 21;
 const EFER_NXE = 1 << 11;
@@ -129,7 +130,11 @@ const walk = define('walk', ['i64', 'i32'], 'i32', (b, va, access) => {
       const readOnly = writable.eqz().and(user.or(b.state64(S.CR0).wrap().and(CR0_WP).ne(0)));
       b.setState32(
         S.WALK_FLAGS,
-        dirty.and(readOnly.eqz()).or(entry.and(PTE.G).ne(0).shl(1)).or(userPage).or(large.shl(3)),
+        dirty
+          .and(readOnly.eqz())
+          .or(entry.and(PTE.G).ne(0).and(cr4.and(CR4_PGE).ne(0)).shl(1))
+          .or(userPage)
+          .or(large.shl(3)),
       );
       const offset = b.let(va.and(i64(1).shl(level.get().u64()).sub(1)));
       const page = entry.and(ADDRESS_BITS).and(i64(1).shl(level.get().u64()).sub(1).not());

@@ -1,7 +1,6 @@
 /** Data movement, stack and conversion (SDM volume 1, 7.3.1–7.3.3). */
 import { type E, i32, i64, type Ops, select, VECTOR } from '../ops.ts';
 import * as S from '../state.ts';
-import { setCarry } from './arith.ts';
 
 export function mov(o: Ops): void {
   o.set(0, o.get(1));
@@ -210,5 +209,3 @@ export function bound(o: Ops): void {
 }
 
 export function nop(_o: Ops): void {}
-
-export { setCarry };

@@ -3,7 +3,7 @@
  * interrupt in the middle leaves exact registers and RIP at the instruction.
  */
 import { type Definition, define } from '../block.ts';
-import { apply, call, type E, i32, i64, type Ops, select } from '../ops.ts';
+import { call, type E, i32, i64, type Ops, select } from '../ops.ts';
 import * as S from '../state.ts';
 
 /** Register ± delta under the address size. */
@@ -257,4 +257,3 @@ const repStos = define('rep_stos', ['i64', 'i64', 'i64', 'i32'], 'i64', (b, to, 
 });
 
 export const STRING_DEFINITIONS: readonly Definition[] = [tlbLookup, repMovs, repStos];
-export { apply };
