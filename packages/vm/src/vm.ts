@@ -130,6 +130,7 @@ export class VirtualMachine implements AsyncDisposable {
       backends: this.#backends,
       threads: mailboxes.map((_, i) => new VcpuThread(startThread, i)),
       boot: () => bootImage(config, platform, layout, ports.decompressor),
+      timer: ports.timer,
       noReboot: config.noReboot,
       onBoot: () => this.#session.begin(),
     });

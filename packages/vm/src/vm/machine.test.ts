@@ -15,6 +15,14 @@ import { type ThreadStarter, VcpuThread } from './vcpu-thread.ts';
 
 const clock = { nowNs: () => 0, realtimeNs: () => 0n };
 const randomness = { fill: (target: Uint8Array) => void target.fill(4) };
+/** Fires when the test says so. */
+const alarms: (() => void)[] = [];
+const timer = {
+  after: (_delayMs: number, callback: () => void) => {
+    alarms.push(callback);
+    return () => void alarms.splice(alarms.indexOf(callback), 1);
+  },
+};
 const boot: BootImage = {
   protocol: 'pvh',
   pieces: [{ gpa: 0x100000, bytes: Uint8Array.of(0xf4), zeros: 8 }],
@@ -33,11 +41,13 @@ function fixture(options: { noReboot?: boolean; boot?: () => Promise<BootImage> 
   const guest: (() => VcpuExit)[] = [];
   let terminated = 0;
   let boots = 0;
+  let deaf = false;
 
   /** As the engine does: runs until a request or until the guest's own exit. */
   async function run(): Promise<VcpuExit> {
     const own = guest.shift()?.();
     if (own !== undefined) return own;
+    if (deaf) return new Promise(() => undefined);
     for (;;) {
       const requests = mailbox.takeRequests();
       if ((requests & Request.RESET) !== 0) return { kind: 'reset' };
@@ -67,10 +77,19 @@ function fixture(options: { noReboot?: boolean; boot?: () => Promise<BootImage> 
     backends,
     threads: [new VcpuThread(start, 0)],
     boot: options.boot ?? (async () => boot),
+    timer,
     noReboot: options.noReboot ?? false,
     onBoot: () => boots++,
   });
-  return { machine, memory, bus, guest, loaded, counts: () => ({ boots, terminated }) };
+  return {
+    machine,
+    memory,
+    bus,
+    guest,
+    loaded,
+    deafen: () => (deaf = true),
+    counts: () => ({ boots, terminated }),
+  };
 }
 
 const isState = (e: unknown): boolean => (e as VmError).code === 'VM_STATE';
@@ -174,6 +193,20 @@ test('a thread that dies ends the machine, and pending operations with it', asyn
   assert.deepEqual([end.reason, end.error?.code], ['failed', 'ENGINE_FAILED']);
   assert.match(end.error?.message ?? '', /out of memory/);
   await assert.rejects(machine.pause(), isState);
+});
+
+test('a vCPU that listens to nobody is ended when its time is up', async () => {
+  const { machine, deafen, counts } = fixture();
+  deafen();
+  await machine.start();
+  const pausing = machine.pause();
+  await new Promise((resolve) => setImmediate(resolve));
+  assert.equal(alarms.length, 1);
+  alarms[0]?.();
+  await pausing.catch(() => undefined);
+  assert.equal((await machine.exited).reason, 'failed');
+  assert.ok(counts().terminated > 0);
+  alarms.length = 0;
 });
 
 test('a kernel that cannot be loaded ends the machine at start and at reset', async () => {

@@ -3,6 +3,7 @@
  * holds them together. It knows nothing of the guest's user space.
  */
 import { VmError } from '../base/errors.ts';
+import type { Timer } from '../base/ports.ts';
 import type { BootImage } from '../firmware/loaders/boot-memory.ts';
 import { Lifecycle, type MachineState } from '../machine/lifecycle.ts';
 import type { VcpuMailbox } from '../machine/mailbox.ts';
@@ -30,11 +31,15 @@ export interface MachineParts {
   readonly threads: readonly VcpuThread[];
   /** The kernel and all that goes with it, made anew for each start. */
   readonly boot: () => Promise<BootImage>;
+  readonly timer: Timer;
   /** End the machine instead of restarting it. */
   readonly noReboot: boolean;
   /** The guest is about to begin from nothing (start and every reset). */
   readonly onBoot: () => void;
 }
+
+/** A vCPU looks at its mailbox every millisecond; only a defect of ours makes it deaf. */
+const HALT_TIMEOUT_MS = 10_000;
 
 export type DebugExit = Extract<VcpuExit, { kind: 'debug' }>;
 
@@ -223,11 +228,15 @@ export class Machine {
     );
   }
 
-  /** Makes every vCPU leave its run loop. */
+  /** Makes every vCPU leave its run loop. A thread that does not obey is ended, and with it the machine. */
   async #halt(): Promise<void> {
     this.#halting = true;
     for (const mailbox of this.#parts.mailboxes) mailbox.request(Request.STOP);
+    const cancel = this.#parts.timer.after(HALT_TIMEOUT_MS, () => {
+      void this.#each((thread) => thread.terminate());
+    });
     await Promise.all(this.#runs);
+    cancel();
     this.#runs = [];
     this.#halting = false;
   }

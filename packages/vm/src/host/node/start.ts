@@ -10,6 +10,7 @@ import { nodeDecompressor } from './decompressor.ts';
 import { type GdbListener, listenForGdb } from './gdb-listener.ts';
 import { type PrepareOptions, prepareBusybox } from './images.ts';
 import { loadInterpreter } from './interp.ts';
+import { freeEndedMachines, machineHasEnded } from './old-machines.ts';
 import { random } from './random.ts';
 import { openRawDisk, type RawDisk } from './raw-disk.ts';
 import { workerFile, workerThreads } from './threads.ts';
@@ -77,8 +78,12 @@ export class VM extends VirtualMachine {
         const { path, readOnly = false } = typeof disk === 'string' ? { path: disk } : disk;
         disks.push(await openRawDisk(path, readOnly));
       }
+      freeEndedMachines();
       const vm = new VM(vmConfig(options, disks), await nodePorts());
-      void vm.exited.then(() => closeAll(disks));
+      void vm.exited.then(() => {
+        machineHasEnded();
+        return closeAll(disks);
+      });
       await vm.#begin(options);
       return vm;
     } catch (error) {
