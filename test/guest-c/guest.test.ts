@@ -5,11 +5,13 @@ import { cpSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { after, test } from 'node:test';
-import { nativeAvailable } from '../oracle/native.ts';
+import { missing } from '../support/needs.ts';
 import { viv } from '../support/viv.ts';
 import { guestPrograms, hostFiles, outputOnHost, TOOLS, TOOLS_SCRIPT } from './programs.ts';
 
-const native = { skip: nativeAvailable() ? false : 'needs x86-64 Linux and gcc' };
+const native = {
+  skip: process.arch === 'x64' ? missing('gcc', 'gencat', 'tar', ...TOOLS) : 'needs an x86-64 host',
+};
 const folder = mkdtempSync(join(tmpdir(), 'vivarium-guest-c-'));
 after(() => rmSync(folder, { recursive: true }));
 

@@ -3,10 +3,12 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { nativeAvailable } from '../oracle/native.ts';
+import { missing } from '../support/needs.ts';
 import { guestPrograms, hostFiles, outputOnHost, TOOLS, TOOLS_SCRIPT } from './programs.ts';
 
-const native = { skip: nativeAvailable() ? false : 'needs x86-64 Linux and gcc' };
+const native = {
+  skip: process.arch === 'x64' ? missing('gcc', 'gencat', 'tar', ...TOOLS) : 'needs an x86-64 host',
+};
 
 test('the C programs print the same on every run', native, () => {
   const programs = guestPrograms();

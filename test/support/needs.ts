@@ -19,6 +19,11 @@ export const NEEDS: readonly Need[] = [
     debianPackage: 'gcc',
     why: 'test/oracle: the runner that executes test bytes natively; test/guest-c',
   },
+  // gencat comes with the C library's headers, which gcc only recommends
+  { program: 'gencat', debianPackage: 'libc6-dev', why: 'test/oracle, test/guest-c: static executables' },
+  { program: 'bc', debianPackage: 'bc', why: 'test/guest-c: everyday tools' },
+  { program: 'perl', debianPackage: 'perl', why: 'test/guest-c: everyday tools' },
+  { program: 'awk', debianPackage: 'mawk', why: 'test/guest-c: everyday tools' },
   { program: 'objdump', debianPackage: 'binutils', why: 'the outside disassembler and assembler' },
   {
     program: 'qemu-system-x86_64',
