@@ -94,6 +94,36 @@ test('what cannot start leaves nothing behind', LIMIT, async () => {
   assert.deepEqual(process.getActiveResourcesInfo(), before);
 });
 
+test('a debugger breaks, watches and steps without the guest seeing it', LIMIT, async () => {
+  const vm = await start(CODE.count);
+  const target = vm.debugTarget();
+  await target.interrupt();
+  const top = 0x100005n;
+  assert.deepEqual(await target.resume('continue', [{ kind: 'execute', address: top, length: 1 }]), {
+    kind: 'breakpoint',
+  });
+  assert.equal((await target.readRegisters()).rip, top);
+  assert.deepEqual(await target.resume('step', []), { kind: 'step' });
+  assert.equal((await target.readRegisters()).rip, top + 2n);
+  const watch = { kind: 'write', address: 0x200000n, length: 4 } as const;
+  const count = async (): Promise<number> =>
+    Buffer.from(await target.readMemory(watch.address, 4)).readUInt32LE();
+  const before = await count();
+  const stop = await target.resume('continue', [watch]);
+  assert.deepEqual(stop, { kind: 'watchpoint', access: 'write', address: watch.address });
+  assert.equal(await count(), before + 1);
+  const cpu = await target.readRegisters();
+  await target.writeRegisters({ ...cpu, gpr: cpu.gpr.with(3, 0x200100n) });
+  await target.writeMemory(0x200100n, Uint8Array.of(41, 0, 0, 0));
+  await target.resume('step', []);
+  await target.resume('step', []);
+  assert.equal((await target.readMemory(0x200100n, 1))[0], 42);
+  assert.deepEqual((await target.readRegisters()).dr.slice(0, 4), [0n, 0n, 0n, 0n]);
+  await target.detach();
+  assert.equal(vm.state, 'running');
+  await vm.powerOff();
+});
+
 const pssKiB = (): number =>
   Number(/^Pss:\s+(\d+)/m.exec(readFileSync('/proc/self/smaps_rollup', 'utf8'))?.[1]);
 const threads = (): number =>

@@ -36,7 +36,7 @@ const outByte = (port: number, value: number): number[] => [
   0xee,
 ];
 
-type Behaviour = 'powerOff' | 'reset' | 'spin' | 'halt' | 'crash' | 'nowhere' | 'flood';
+type Behaviour = 'powerOff' | 'reset' | 'spin' | 'halt' | 'crash' | 'nowhere' | 'flood' | 'count';
 
 export const CODE: Readonly<Record<Behaviour, readonly number[]>> = {
   powerOff: [...outByte(0x600, 0x34), 0xf4, 0xeb, 0xfd],
@@ -49,6 +49,8 @@ export const CODE: Readonly<Record<Behaviour, readonly number[]>> = {
   crash: [0x0f, 0x0b],
   /** jmp to where nothing is: 0xd0000000. */
   nowhere: [0xb8, 0, 0, 0, 0xd0, 0xff, 0xe0],
+  /** mov $0x200000, %ebx; 1: incl (%ebx); jmp 1b */
+  count: [0xbb, 0, 0, 0x20, 0, 0xff, 0x03, 0xeb, 0xfc],
   /** Writes 'x' to the serial port without end. */
   flood: [0x66, 0xba, 0xf8, 0x03, 0xb0, 0x78, 0xee, 0xeb, 0xfd],
 };
