@@ -1,7 +1,7 @@
 /**
  * `npm test [-- --short] [PATH…]`: prepares what tests need, runs every test file under node:test, and
- * ends with node:test's closing lines. `--short` leaves `*.slow.test.ts` out. With PATHs, only the test
- * files whose path starts with one of them run.
+ * ends with node:test's closing lines. `--short` leaves out `*.slow.test.ts` and the folders of long tests. With
+ * PATHs, only the test files whose path starts with one of them run.
  */
 import { spawnSync } from 'node:child_process';
 import { globSync, mkdirSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs';
@@ -15,6 +15,9 @@ const root: string = dirname(import.meta.dirname);
 
 /** A file that hangs is a failure of that file, not of the whole run. */
 const FILE_TIMEOUT_MS = 420_000;
+
+/** Long because they are thorough; what they cover depends on the host's user and home in nothing. */
+const LONG_FOLDERS = /^(fuzz|test\/(oracle|boot|guest|guest-c|bare-metal))\//;
 
 function installMissingPrograms(): void {
   const absent = NEEDS.filter((need) => !hasProgram(need.program));
@@ -49,7 +52,7 @@ function testFiles(paths: readonly string[], short: boolean): string[] {
   );
   return (
     files
-      .filter((file) => !(short && file.endsWith('.slow.test.ts')))
+      .filter((file) => !(short && (file.endsWith('.slow.test.ts') || LONG_FOLDERS.test(file))))
       .filter((file) => paths.length === 0 || paths.some((path) => file.startsWith(path)))
       // Slow files first, so that they do not end up alone at the end.
       .sort(
