@@ -3,7 +3,7 @@ import { VmError } from '../base/errors.ts';
 import type { CompressionFormat, Decompressor } from '../base/ports.ts';
 import { collect, oneChunk } from './byte-stream.ts';
 import { readDeb } from './debian/deb.ts';
-import { type ModuleWish, moduleName, orderModules } from './modules.ts';
+import { type ModuleWish, moduleName, orderModules, withoutSignature } from './modules.ts';
 
 /** The machine's devices, in the order in which their drivers are loaded. */
 export const MACHINE_MODULES: readonly ModuleWish[] = [
@@ -24,7 +24,7 @@ export interface KernelFiles {
   /** `uname -r`. */
   readonly release: string;
   readonly vmlinuz: Uint8Array;
-  /** Uncompressed, in load order. */
+  /** Uncompressed and without signatures, in load order. */
   readonly modules: readonly KernelModule[];
 }
 
@@ -111,7 +111,10 @@ export async function unpackKernelPackage(
         data: { missing: order.missing },
       });
     }
-    const chosen = order.names.map((name) => ({ name, data: modules.get(name) as Uint8Array }));
+    const chosen = order.names.map((name) => ({
+      name,
+      data: withoutSignature(modules.get(name) as Uint8Array),
+    }));
     return { release, vmlinuz, modules: chosen };
   }
 }

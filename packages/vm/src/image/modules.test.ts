@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { elfModule } from '../../../../test/support/elf.ts';
-import { moduleDependencies, moduleName, orderModules } from './modules.ts';
+import { moduleDependencies, moduleName, orderModules, withoutSignature } from './modules.ts';
 
 const set = (modules: Readonly<Record<string, string>>): Map<string, Uint8Array> =>
   new Map(Object.entries(modules).map(([name, depends]) => [name, elfModule({ license: 'GPL', depends })]));
@@ -25,6 +25,19 @@ describe('modules', () => {
     assert.throws(() => moduleDependencies(elfModule({ depends: 'a' }).subarray(0, 150), 'x'), {
       code: 'ARCHIVE_CORRUPT',
     });
+  });
+
+  it('lose their signature', () => {
+    const plain = elfModule({ depends: 'a' });
+    const info = Buffer.alloc(12);
+    info.writeUInt32BE(300, 8);
+    const mark = Buffer.from('~Module signature appended~\n');
+    const signed = Buffer.concat([plain, Buffer.alloc(300, 7), info, mark]);
+    assert.ok(plain.equals(withoutSignature(signed)));
+    assert.equal(withoutSignature(plain), plain);
+    info.writeUInt32BE(1 << 30, 8);
+    const absurd = Buffer.concat([plain, info, mark]);
+    assert.equal(withoutSignature(absurd), absurd);
   });
 
   it('load after what they need, each once, without what the kernel has', () => {

@@ -66,6 +66,20 @@ export function moduleDependencies(file: Uint8Array, name: string): string[] {
     .map((dependency) => dependency.replaceAll('-', '_'));
 }
 
+const SIGNATURE_MARK = '~Module signature appended~\n';
+
+/**
+ * A module without its appended signature (include/linux/module_signature.h): module, signature, 12 bytes that end
+ * with the signature's length, mark. The package it comes from has been verified; checking a 4096-bit signature for
+ * each module again would cost the guest more than all else that it does until its first prompt.
+ */
+export function withoutSignature(file: Uint8Array): Uint8Array {
+  const end = file.length - SIGNATURE_MARK.length;
+  if (end < 12 || new TextDecoder('latin1').decode(file.subarray(end)) !== SIGNATURE_MARK) return file;
+  const signatureBytes = new DataView(file.buffer, file.byteOffset + end - 4, 4).getUint32(0);
+  return signatureBytes > end - 12 ? file : file.subarray(0, end - 12 - signatureBytes);
+}
+
 export interface ModuleOrder {
   /** Each after everything it needs. */
   readonly names: readonly string[];
