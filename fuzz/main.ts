@@ -1,18 +1,21 @@
 /**
- * npm run fuzz -- [--programs N] [--seed S] [--inject ROW] [--rows N]
+ * npm run fuzz -- [--programs N] [--seed S] [--inject ROW] [--rows N] [--vcpu]
  * npm run fuzz -- --devices [--operations N] [--seed S]     random hostile guests against the devices
  *
  * Runs random programs on the interpreter and on the host's CPU. A difference is shrunk and printed; the last line
  * is `programs=N differences=D`. ROW is the start of a row's text, for example "ADD Ev" or "PADDW".
+ * With --vcpu, a whole vCPU runs the programs, and the guest's kernel side takes their exceptions.
  * With --rows, every row runs alone instead, N cases per operand size, register or memory, and mode.
  */
 import { createRequire } from 'node:module';
 import { parseArgs } from 'node:util';
-import type { Outcome } from '../test/oracle/case.ts';
+import type { Outcome, TestCase } from '../test/oracle/case.ts';
 import { CODE_BASE } from '../test/oracle/case.ts';
 import { differences } from '../test/oracle/compare.ts';
-import { InterpreterRunner } from '../test/oracle/interpreter.ts';
+import { EngineRunner } from '../test/oracle/engine.ts';
+import { type InterpreterOutcome, InterpreterRunner } from '../test/oracle/interpreter.ts';
 import { nativeAvailable, runNative } from '../test/oracle/native.ts';
+import { softEngine } from '../test/oracle/parts.ts';
 import { Random } from '../test/oracle/random.ts';
 import { fuzzDevicesBySeeds } from './devices.ts';
 import { compareRows, formatDifferences } from '../test/oracle/rows.ts';
@@ -35,6 +38,8 @@ export interface FuzzOptions {
   readonly inject?: string | undefined;
   /** Stop after so many differences. */
   readonly limit?: number;
+  /** Run on a whole vCPU. */
+  readonly vcpu?: boolean;
   readonly print: (line: string) => void;
 }
 
@@ -42,9 +47,10 @@ export function fuzz(o: FuzzOptions): FuzzResult {
   const wanted = o.inject;
   const preferred = (text: string): boolean => wanted !== undefined && text.startsWith(wanted);
   const palettes = { 64: palette(64, preferred), 32: palette(32, preferred) };
-  let runner: InterpreterRunner;
-  if (wanted === undefined) runner = new InterpreterRunner();
-  else {
+  let runner: { run(c: TestCase): InterpreterOutcome };
+  if (wanted === undefined) {
+    runner = o.vcpu === true ? new EngineRunner(softEngine()) : new InterpreterRunner();
+  } else {
     const { rows, module } = inject(preferred);
     if (rows.length === 0) throw new Error(`no row starts with "${wanted}"`);
     o.print(`broken on purpose: ${rows.map((row) => row.text).join('; ')}`);
@@ -146,6 +152,7 @@ if (import.meta.main) {
       devices: { type: 'boolean', default: false },
       operations: { type: 'string', default: '1000000' },
       rows: { type: 'string' },
+      vcpu: { type: 'boolean', default: false },
     },
   });
   if (values.devices) {
@@ -161,6 +168,7 @@ if (import.meta.main) {
       programs: Number(values.programs),
       seed,
       inject: values.inject,
+      vcpu: values.vcpu,
       print: (line) => console.log(line),
     });
     if (result.skipped > 0) console.log(`${result.skipped} programs could not be judged`);

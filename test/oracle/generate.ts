@@ -129,6 +129,9 @@ interface Plan {
   patches: Patch[];
   fx: Uint8Array | undefined;
   rflags: number;
+  /** FS or GS (4, 5) with this base for the memory operand. */
+  segment: number | undefined;
+  segmentBase: bigint;
 }
 
 function bytesOf(value: bigint, size: number): Uint8Array {
@@ -146,6 +149,7 @@ export function chooseMemory(
   keep: ReadonlySet<number>,
   writable = false,
 ): MemoryOperand {
+  if (mode === 32 && r.chance(4)) return address16(r, gpr);
   const addressBytes = mode === 32 ? 4 : r.chance(90) ? 8 : 4;
   const width = BigInt(addressBytes * 8);
   const registers = mode === 64 ? 16 : 8;
@@ -183,6 +187,24 @@ export function chooseMemory(
   // the upper half must not matter with 32-bit addresses
   gpr[base] = addressBytes === 8 ? baseValue : baseValue | (BigInt.asUintN(32, r.u64()) << 32n);
   return { base, index, scale, displacement, addressBytes, segment };
+}
+
+/** 16-bit addressing: it only reaches the lowest 64 KiB, where nothing is, but LEA computes with it. */
+function address16(r: Random, gpr: BigUint64Array): MemoryOperand {
+  for (const n of [3, 5, 6, 7]) gpr[n] = integer(r);
+  const [base, index] = r.pick([
+    [3, 6],
+    [3, 7],
+    [5, 6],
+    [5, 7],
+    [undefined, 6],
+    [undefined, 7],
+    [5, undefined],
+    [3, undefined],
+    [undefined, undefined],
+  ] as const);
+  const displacement = r.pick([0, r.below(256) - 128, r.below(65536) - 32768]);
+  return { base, index, displacement, addressBytes: 2 };
 }
 
 /** Fills the FXSAVE image with values fit for the row's registers. */
@@ -263,7 +285,14 @@ export function generate(shape: Shape, r: Random, hostile = 8): GeneratedCase {
   const gpr = new BigUint64Array(16);
   for (let i = 0; i < 16; i++) gpr[i] = integer(r);
   gpr[4] = BigInt(STACK_TOP - r.below(64) * 8);
-  const plan: Plan = { gpr, patches: [], fx: randomFx(r, row), rflags: randomFlags(r) };
+  const plan: Plan = {
+    gpr,
+    patches: [],
+    fx: randomFx(r, row),
+    rflags: randomFlags(r),
+    segment: undefined,
+    segmentBase: 0n,
+  };
 
   const regOperand = row.operands.find((o) => 'GVPSCD'.includes(o.kind));
   const reg = row.encoding.modrm === 'reg' ? pickRegister(r, regOperand, registers) : 0;
@@ -289,7 +318,13 @@ export function generate(shape: Shape, r: Random, hostile = 8): GeneratedCase {
     if (bytes === 16 && !r.chance(20)) address &= -16;
     // what may end without the write (unmasked x87 exception, ARPL) does not look at its segment then
     const uncertain = row.mnemonic === 'ARPL' || (/^F/.test(row.mnemonic) && spec?.access !== 'r');
-    memory = chooseMemory(r, mode, address, gpr, keep, uncertain);
+    if (mode === 64 && r.chance(5)) {
+      plan.segment = r.pick([4, 5]);
+      plan.segmentBase = BigInt(r.below(0x100000));
+    }
+    const target = address - Number(plan.segmentBase);
+    memory = chooseMemory(r, mode, target, gpr, keep, uncertain);
+    if (plan.segment !== undefined) memory = { ...memory, segment: plan.segment };
   }
   adjustRegisterInputs(shape, r, plan, memory === undefined ? rm : -1);
   if (memory !== undefined && r.chance(80)) {
@@ -307,15 +342,30 @@ export function generate(shape: Shape, r: Random, hostile = 8): GeneratedCase {
     memory,
     immediates: immediatesFor(shape, r, memory?.addressBytes ?? (mode === 64 ? 8 : 4)),
     lock: row.attributes.has('lock') && memory !== undefined && r.chance(30),
+    segment: memory === undefined ? plan.segment : undefined,
     repeat: row.attributes.has('string') && r.chance(70) ? r.pick(['F2', 'F3'] as const) : undefined,
     rex: rexable,
   };
-  const code = encodeAt(CODE_BASE, instance) ?? encodeAt(CODE_BASE, { ...instance, rex: false, lock: false });
-  if (code === undefined) throw new Error(`cannot encode ${shapeName(shape)}`);
+  // a REX prefix that other prefixes follow does not count
+  const ignored = mode === 64 && r.chance(3) ? [0x40 + r.below(16), r.pick([0x26, 0x2e, 0x36, 0x3e])] : [];
+  const soup = instance.memory?.segment === undefined && instance.segment === undefined ? ignored : [];
+  const at = CODE_BASE + soup.length;
+  const bare = encodeAt(at, instance) ?? encodeAt(at, { ...instance, rex: false, lock: false });
+  if (bare === undefined) throw new Error(`cannot encode ${shapeName(shape)}`);
+  const code = bare.length + soup.length > 15 ? bare : Uint8Array.from([...soup, ...bare]);
   return {
     shape,
     instance,
-    test: { mode, code, gpr, rflags: plan.rflags, fx: plan.fx, patches: plan.patches },
+    test: {
+      mode,
+      code,
+      gpr,
+      rflags: plan.rflags,
+      fx: plan.fx,
+      patches: plan.patches,
+      fsBase: plan.segment === 4 ? plan.segmentBase : 0n,
+      gsBase: plan.segment === 5 ? plan.segmentBase : 0n,
+    },
     masks: masksOf(instance, gpr),
   };
 }
@@ -385,6 +435,11 @@ function prepareInputs(shape: Shape, r: Random, plan: Plan, keep: Set<number>): 
   if (row.attributes.has('string') || /^(INS|OUTS)/.test(name)) {
     gpr[6] = BigInt(randomAddress(r, 64, 6)) | high();
     gpr[7] = BigInt(randomAddress(r, 64, 6)) | high();
+    if (mode === 64 && r.chance(8)) {
+      plan.segment = r.pick([4, 5]);
+      plan.segmentBase = BigInt(r.below(0x100000));
+      gpr[6] = BigInt.asUintN(64, (gpr[6] ?? 0n) - plan.segmentBase);
+    }
     gpr[1] = BigInt(r.pick([0, 1, 2, 3, 8, 17, 100, 300, 1000])) | high();
     if (r.chance(30))
       plan.patches.push({ addr: DATA_BASE + 0x100, bytes: new Uint8Array(0x1800).fill(r.below(256)) });

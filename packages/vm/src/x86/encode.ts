@@ -33,6 +33,8 @@ export interface Instance {
   readonly memory?: MemoryOperand | undefined;
   /** Immediates, relative targets, moffs and far pointers (offset, selector) in the order of the operands. */
   readonly immediates?: readonly bigint[];
+  /** Override of the implied memory operand of string instructions and XLAT: as in `MemoryOperand`. */
+  readonly segment?: number | undefined;
   readonly lock?: boolean;
   readonly repeat?: 'F2' | 'F3' | undefined;
   /** A REX prefix even where none is needed: byte registers 4–7 are SPL–DIL then, AH–BH otherwise. */
@@ -127,7 +129,8 @@ export function encode(i: Instance): Uint8Array | undefined {
   if (mode === 64 && addressBytes === 2) return undefined;
 
   const out: number[] = [];
-  if (memory?.segment !== undefined) out.push(SEGMENT_PREFIX[memory.segment] ?? 0x3e);
+  const segment = memory === undefined ? i.segment : memory.segment;
+  if (segment !== undefined) out.push(SEGMENT_PREFIX[segment] ?? 0x3e);
   if (addressBytes !== (mode === 64 ? 8 : 4)) out.push(0x67);
   if (i.lock === true) out.push(0xf0);
   if (i.repeat !== undefined) out.push(Number.parseInt(i.repeat, 16));

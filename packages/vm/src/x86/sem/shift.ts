@@ -137,7 +137,7 @@ export function bitOperation(change: BitChange): (o: Ops) => void {
     }
     const units = offset.signExtend(o.size).shrS(Math.log2(o.bits));
     const moved = o.let(o.address(0).add(units.mul(o.size)));
-    const va = o.let(select(o.addressMask.eq(-1n), moved, moved.zeroExtend(4)));
+    const va = o.let(moved.and(o.addressMask));
     if (change !== 'test') o.probeWrite(o.size, va);
     const a = o.load(o.size, va);
     if (change !== 'test') o.store(o.size, va, changeBit(change, a, at));
