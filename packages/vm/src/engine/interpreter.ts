@@ -17,6 +17,8 @@ const CR0_AM = 1 << 18;
 const CR4_OSFXSR = 1 << 9;
 const CR4_SMAP = 1 << 21;
 const EFER_LMA = 1 << 10;
+/** In its place in JUMP_KEY. Empty entries of the caches have 0. */
+const FIRST_GENERATION = 0x200;
 const TLB_TABLES = { USER: 0, KERNEL: 1, KERNEL_AC: 2, NEVER_FILLED: 3 } as const;
 
 /** What the interpreter asks of the rest of the vCPU. Addresses come in halves: i64 is dear at this border. */
@@ -62,7 +64,6 @@ export class Interpreter implements MemoryUnit {
   readonly #u16: Uint16Array;
   readonly #exports: Exports;
   readonly #layout: MemoryLayout;
-  #generation = 0;
 
   constructor(options: InterpreterOptions) {
     const { memory, layout, index, hooks } = options;
@@ -92,7 +93,7 @@ export class Interpreter implements MemoryUnit {
       area: this.area,
       areaBytes: VCPU_STRIDE,
       fetch: (rip) => this.#exports.fetch_host(this.area, rip),
-      dropped: () => this.#newGeneration(),
+      dropped: () => this.#newGeneration(true),
     });
     this.#setLayout();
   }
@@ -190,6 +191,8 @@ export class Interpreter implements MemoryUnit {
     this.#set(S.PAGE_FLAGS, this.#layout.pageFlags);
     this.#i64[(this.area + S.PHYSICAL_MASK) >> 3] = (1n << 40n) - 1n;
     this.#i64[(this.area + S.ZERO) >> 3] = 0n;
+    this.#set(S.KEY_KERNEL, FIRST_GENERATION);
+    this.#set(S.KEY_USER, FIRST_GENERATION);
     this.#resetTlbs();
     this.modeChanged();
   }
@@ -201,21 +204,27 @@ export class Interpreter implements MemoryUnit {
   }
 
   flush(global: boolean): void {
-    const count = this.#get(S.JOURNAL_COUNT);
-    if (count > S.JOURNAL_ENTRIES) this.#resetTlbs();
-    else {
-      let kept = 0;
-      const journal = (this.area + S.JOURNAL) >> 2;
-      for (let i = 0; i < count; i++) {
-        const entry = this.#i32[journal + i] as number;
-        if (!global && ((this.#i32[(entry + 20) >> 2] as number) & 2) !== 0)
-          this.#i32[journal + kept++] = entry;
-        else this.#resetEntry(entry);
-      }
-      this.#set(S.JOURNAL_COUNT, kept);
+    this.#drop(S.JOURNAL, S.JOURNAL_COUNT, global);
+    if (global) {
+      this.#drop(S.JOURNAL_GLOBAL, S.JOURNAL_GLOBAL_COUNT, true);
+      this.#i32.fill(0, (this.area + S.LARGE_PAGES) >> 2, (this.area + S.LARGE_PAGES + 512) >> 2);
     }
-    if (global) this.#i32.fill(0, (this.area + S.LARGE_PAGES) >> 2, (this.area + S.LARGE_PAGES + 512) >> 2);
-    this.#newGeneration();
+    this.#newGeneration(global);
+  }
+
+  /** Drops the TLB entries of a journal; an entry that has gone to a global page since stays, unless `global`. */
+  #drop(journal: number, counter: number, global: boolean): void {
+    const count = this.#get(counter);
+    if (count > S.JOURNAL_ENTRIES) {
+      this.#resetTlbs();
+      return;
+    }
+    const first = (this.area + journal) >> 2;
+    for (let i = first; i < first + count; i++) {
+      const entry = this.#i32[i] as number;
+      if (global || ((this.#i32[(entry + 20) >> 2] as number) & 2) === 0) this.#resetEntry(entry);
+    }
+    this.#set(counter, 0);
   }
 
   invalidate(va: bigint): void {
@@ -223,22 +232,26 @@ export class Interpreter implements MemoryUnit {
     for (let t = 0; t < 3; t++) this.#resetEntry(this.area + S.TLB + t * S.TLB_BYTES + index * S.TLB_ENTRY);
     const region = Number((va >> 21n) & 0xfffn);
     const word = this.#i32[(this.area + S.LARGE_PAGES + ((region >> 3) & 0x1fc)) >> 2] as number;
-    if (((word >>> (region & 31)) & 1) !== 0) this.#invalidateRegion(va);
-    this.#newGeneration();
+    if (((word >>> (region & 31)) & 1) !== 0) {
+      this.#invalidateRegion(va, S.JOURNAL, S.JOURNAL_COUNT);
+      this.#invalidateRegion(va, S.JOURNAL_GLOBAL, S.JOURNAL_GLOBAL_COUNT);
+    }
+    this.#newGeneration(((va >> 63n) & 1n) === 1n);
   }
 
-  /** Drops every piece of a large page that may lie in the 1 GiB around `va`. */
-  #invalidateRegion(va: bigint): void {
-    const count = this.#get(S.JOURNAL_COUNT);
+  /** Drops every piece of a large page of a journal that may lie in the 1 GiB around `va`. */
+  #invalidateRegion(va: bigint, journal: number, counter: number): void {
+    const count = this.#get(counter);
     if (count > S.JOURNAL_ENTRIES) {
       this.#resetTlbs();
       return;
     }
-    const journal = (this.area + S.JOURNAL) >> 2;
-    for (let i = 0; i < count; i++) {
-      const entry = this.#i32[journal + i] as number;
+    const gigabyte = BigInt.asIntN(64, va) >> 30n;
+    const first = (this.area + journal) >> 2;
+    for (let i = first; i < first + count; i++) {
+      const entry = this.#i32[i] as number;
       if (((this.#i32[(entry + 20) >> 2] as number) & 8) === 0) continue;
-      if ((this.#i64[entry >> 3] as bigint) >> 30n === va >> 30n) this.#resetEntry(entry);
+      if ((this.#i64[entry >> 3] as bigint) >> 30n === gigabyte) this.#resetEntry(entry);
     }
   }
 
@@ -259,6 +272,7 @@ export class Interpreter implements MemoryUnit {
       this.#resetEntry(entry);
     }
     this.#set(S.JOURNAL_COUNT, 0);
+    this.#set(S.JOURNAL_GLOBAL_COUNT, 0);
   }
 
   modeChanged(): void {
@@ -329,7 +343,7 @@ export class Interpreter implements MemoryUnit {
     this.#set64(S.CODE_BASE, base);
     this.#set64(S.CODE_LIMIT, limit);
     if (cut) this.code.flush();
-    else if (moved) this.#newGeneration();
+    else if (moved) this.#newGeneration(true);
   }
 
   #segmented(): boolean {
@@ -343,19 +357,32 @@ export class Interpreter implements MemoryUnit {
   }
 
   #setKey(): void {
-    const user = this.#get(S.CPL) === 3 ? 0x100 : 0;
-    this.#set(S.JUMP_KEY, (this.#generation << 9) | user | this.#get(S.BLOCK_MODE));
+    const user = this.#get(S.CPL) === 3;
+    const key = user ? this.#get(S.KEY_USER) | 0x100 : this.#get(S.KEY_KERNEL);
+    this.#set(S.JUMP_KEY, key | this.#get(S.BLOCK_MODE));
   }
 
-  /** Makes every entry of the jump cache and the instruction TLB stale. */
-  #newGeneration(): void {
-    this.#generation = (this.#generation + 1) & 0x7fffff;
-    if (this.#generation === 0) {
-      this.#u8.fill(0, this.area + S.ITLB, this.area + S.ITLB + S.ITLB_ENTRIES * 16);
-      this.#u8.fill(0, this.area + S.JUMP_CACHE, this.area + S.JUMP_CACHE + S.JUMP_CACHE_ENTRIES * 16);
-      this.#generation = 1;
+  /**
+   * Makes the entries of the jump cache and the instruction TLB stale: those of CPL 3, and those below it if
+   * `kernel` or if some of them may be about pages that move.
+   */
+  #newGeneration(kernel: boolean): void {
+    this.#advance(S.KEY_USER);
+    if (kernel || this.#get(S.KERNEL_CODE_MOVES) !== 0) {
+      this.#advance(S.KEY_KERNEL);
+      this.#set(S.KERNEL_CODE_MOVES, 0);
     }
     this.#setKey();
+  }
+
+  #advance(generation: number): void {
+    const next = (this.#get(generation) + FIRST_GENERATION) | 0;
+    this.#set(generation, next);
+    if (next !== 0) return;
+    this.#u8.fill(0, this.area + S.ITLB, this.area + S.ITLB + S.ITLB_ENTRIES * 16);
+    this.#u8.fill(0, this.area + S.JUMP_CACHE, this.area + S.JUMP_CACHE + S.JUMP_CACHE_ENTRIES * 16);
+    this.#set(S.KEY_KERNEL, FIRST_GENERATION);
+    this.#set(S.KEY_USER, FIRST_GENERATION);
   }
 }
 

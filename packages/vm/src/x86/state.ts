@@ -80,7 +80,7 @@ export const INTERRUPT_SHADOW: number = 0x1414;
 export const FAULT: number = 0x1418;
 export const FAULT_CODE: number = 0x141c;
 export const FAULT_ADDRESS: number = 0x1420; // i64, CR2 of a page fault
-/** Key of jump-cache and instruction-TLB entries: generation << 9 | user << 8 | BLOCK_MODE, i32. */
+/** Key of jump-cache and instruction-TLB entries: generation << 9 | user << 8 | BLOCK_MODE, i32. The generation is that of the privilege level (KEY_KERNEL). */
 export const JUMP_KEY: number = 0x1428;
 /** The decode mode of blocks, i32: code mode | BLOCK_MODE_BIT. */
 export const BLOCK_MODE: number = 0x1430;
@@ -117,6 +117,13 @@ export const ARG_FORM: number = 0x14d0;
 export const SHADOW_RIP: number = 0x14d8;
 /** 1 = between the delivery of an NMI and the next IRET, i32. */
 export const NMI_BLOCKED: number = 0x14e0;
+/** Entries in JOURNAL_GLOBAL, i32. */
+export const JOURNAL_GLOBAL_COUNT: number = 0x14e4;
+/** The generation in JUMP_KEY, in its place, below CPL 3 and at CPL 3; i32 each. */
+export const KEY_KERNEL: number = 0x14e8;
+export const KEY_USER: number = 0x14ec;
+/** 1 = code below CPL 3 was fetched from a page that a change of CR3 may move: not global, or low. i32 */
+export const KERNEL_CODE_MOVES: number = 0x14f0;
 
 export const XMM: number = 0x1500; // 16 × v128
 /**
@@ -175,6 +182,8 @@ export const BLOCK_HASH: number = 0x9e3779b1 | 0;
 export const BLOCK_HASH_SHIFT: number = 15;
 export const JOURNAL: number = 0xa0000;
 export const JOURNAL_ENTRIES: number = 8192;
+/** The same for global pages, which stay when CR3 changes. */
+export const JOURNAL_GLOBAL: number = JOURNAL + 4 * JOURNAL_ENTRIES;
 export const TLB: number = 0x100000;
 export const TLB_ENTRIES: number = 4096;
 export const TLB_ENTRY: number = 32;

@@ -3,7 +3,7 @@ import { type Definition, define } from '../../x86/block.ts';
 import { call, type E, i32 } from '../../x86/expr.ts';
 import { HAS_ERROR_CODE, VECTOR } from '../../x86/ops.ts';
 import * as S from '../../x86/state.ts';
-import { DEVICE } from './walk.ts';
+import { DEVICE, WALK_GLOBAL } from './walk.ts';
 
 /** Host address of the instruction byte at a linear address; 0 = FAULT is set. Through the instruction TLB. */
 const fetchHost = define('fetch_host', ['i64'], 'i32', (b, rip) => {
@@ -35,6 +35,14 @@ const fetchHost = define('fetch_host', ['i64'], 'i32', (b, rip) => {
     b.return(i32(0));
   });
   b.if(host.ne(0), () => {
+    const global = b.state32(S.WALK_FLAGS).and(WALK_GLOBAL).ne(0);
+    b.if(
+      b
+        .state32(S.CPL)
+        .ne(3)
+        .and(global.and(rip.ltS(0)).eqz()),
+      () => b.setState32(S.KERNEL_CODE_MOVES, 1),
+    );
     b.hostStore('i64.store', entry, tag, S.ITLB);
     b.hostStore('i32.store', entry, host.sub(offset), S.ITLB + 8);
     b.hostStore('i32.store', entry, key, S.ITLB + 12);

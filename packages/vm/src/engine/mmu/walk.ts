@@ -126,16 +126,10 @@ const walk = define('walk', ['i64', 'i32'], 'i32', (b, va, access) => {
       b.if(entry.and(update).ne(update), () => {
         b.drop(apply('i64.atomic.rmw.or', [host, update], 0));
       });
+      const global = entry.and(PTE.G).ne(0).and(cr4.and(CR4_PGE).ne(0));
       const dirty = b.let(entry.or(update).and(PTE.D).ne(0));
       const readOnly = writable.eqz().and(user.or(b.state64(S.CR0).wrap().and(CR0_WP).ne(0)));
-      b.setState32(
-        S.WALK_FLAGS,
-        dirty
-          .and(readOnly.eqz())
-          .or(entry.and(PTE.G).ne(0).and(cr4.and(CR4_PGE).ne(0)).shl(1))
-          .or(userPage)
-          .or(large.shl(3)),
-      );
+      b.setState32(S.WALK_FLAGS, dirty.and(readOnly.eqz()).or(global.shl(1)).or(userPage).or(large.shl(3)));
       const offset = b.let(va.and(i64(1).shl(level.get().u64()).sub(1)));
       const page = entry.and(ADDRESS_BITS).and(i64(1).shl(level.get().u64()).sub(1).not());
       const gpa = b.let(page.or(offset));
@@ -166,6 +160,15 @@ const FLAG_CODE = 4;
 /** Tag that matches no address whose TLB index is that of `va`. */
 export function invalidTag(va: E): E {
   return va.and(0xfff000n).xor(0x1000n);
+}
+
+/** Enters a TLB entry into a journal of what to drop; one that overflows counts on. */
+function note(b: B, entry: E, journal: number, counter: number): void {
+  const count = b.let(b.state32(counter));
+  b.if(count.ltU(S.JOURNAL_ENTRIES), () => {
+    b.hostStore('i32.store', b.cpu.add(count.shl(2)), entry, journal);
+  });
+  b.setState32(counter, count.add(1));
 }
 
 /**
@@ -200,7 +203,7 @@ const fill = define('fill', ['i64', 'i32'], 'i32', (b, va, access) => {
     b.hostStore('i64.store', entry, tag, 0);
     b.hostStore('i64.store', entry, select(b.let(writable), tag, none), 8);
     b.hostStore('i32.store', entry, host.and(~0xfff), 16);
-    b.hostStore('i32.store', entry, flags.and(WALK_GLOBAL), 20);
+    b.hostStore('i32.store', entry, flags.and(WALK_GLOBAL | WALK_LARGE), 20);
     // INVLPG of a large page has to find its 4 KiB pieces: remember which 2 MiB regions may have some
     b.if(flags.and(WALK_LARGE), () => {
       const bit = b.let(largeBit(va));
@@ -212,11 +215,11 @@ const fill = define('fill', ['i64', 'i32'], 'i32', (b, va, access) => {
         S.LARGE_PAGES,
       );
     });
-    const count = b.let(b.state32(S.JOURNAL_COUNT));
-    b.if(count.ltU(S.JOURNAL_ENTRIES), () => {
-      b.hostStore('i32.store', b.cpu.add(count.shl(2)), entry, S.JOURNAL);
-    });
-    b.setState32(S.JOURNAL_COUNT, count.add(1));
+    b.if(
+      flags.and(WALK_GLOBAL),
+      () => note(b, entry, S.JOURNAL_GLOBAL, S.JOURNAL_GLOBAL_COUNT),
+      () => note(b, entry, S.JOURNAL, S.JOURNAL_COUNT),
+    );
   });
   b.return(host);
 });

@@ -15,7 +15,8 @@ const FLAT = -1;
 const CODE_64 = 0xa09b;
 const DATA = 0xc093;
 const DPL_3 = 0x60;
-const KEY_USER = 0x100;
+/** Bit of JUMP_KEY at CPL 3. */
+const USER = 0x100;
 const TLB_USER = 0;
 const TLB_KERNEL = 1;
 const TLB_KERNEL_AC = 2;
@@ -37,13 +38,13 @@ function setFlat(o: Ops, segment: number, selector: E, attributes: number): void
 /** Privilege level and what the run loop derives from it, in 64-bit mode without debugging (MemoryUnit.modeChanged). */
 function setPrivilege(o: Ops, cpl: 0 | 3): void {
   o.setState32(S.CPL, cpl);
-  const key = o.state32(S.JUMP_KEY);
+  const mode = o.state32(S.BLOCK_MODE);
   if (cpl === 3) {
-    o.setState32(S.JUMP_KEY, key.or(KEY_USER));
+    o.setState32(S.JUMP_KEY, mode.or(USER).or(o.state32(S.KEY_USER)));
     o.setState32(S.TLB_TABLE, tlbTable(o, TLB_USER));
     return;
   }
-  o.setState32(S.JUMP_KEY, key.and(~KEY_USER));
+  o.setState32(S.JUMP_KEY, mode.or(o.state32(S.KEY_KERNEL)));
   const checked = o.state64(S.CR4).and(CR4_SMAP).ne(0);
   const open = o.state64(S.RFLAGS_SYSTEM).and(FLAG.AC).ne(0);
   const strict = checked.and(open.eqz());
