@@ -136,6 +136,15 @@ test('a TSC deadline fires once, at once when it is past', () => {
   assert.ok(at(m, 0x42));
 });
 
+test('the last value a TSC deadline can have is in the future', () => {
+  const m = machine();
+  write(m, 0x320, 0x4_0042);
+  wrmsr(m, 0x6e0, 0xffff_ffff_ffff_ffffn);
+  assert.ok(m.system.nextDeadlineNs() > 1e19);
+  m.system.pollEvents();
+  assert.equal(m.cpu.rip, 0x4000n);
+});
+
 test('moving the TSC moves its deadline', () => {
   const m = machine();
   write(m, 0x320, 0x4_0042);

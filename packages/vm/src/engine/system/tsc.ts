@@ -44,9 +44,10 @@ export class TimeStampCounter {
     this.adjust = BigInt.asIntN(64, value);
     this.#cpu.set64(S.TSC_OFFSET, BigInt.asUintN(64, this.#cpu.get64(S.TSC_OFFSET) + delta));
   }
-  /** Clock time (ns) at which the counter reaches `value`. */
+  /** Clock time (ns) at which the counter reaches `value`, or passed it; the counter does not wrap. */
   nsOf(value: bigint): number {
-    const ticks = BigInt.asIntN(64, value - this.#cpu.get64(S.TSC_OFFSET));
-    return this.#startNs + Number(ticks) / (this.khz / 1e6);
+    const ticks = this.#ticksAt(this.#clock.nowNs());
+    const now = BigInt.asUintN(64, ticks + this.#cpu.get64(S.TSC_OFFSET));
+    return this.#startNs + Number(ticks + value - now) / (this.khz / 1e6);
   }
 }
