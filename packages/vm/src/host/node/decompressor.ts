@@ -2,7 +2,6 @@
 import { Readable, type Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { constants, createGunzip, createZstdDecompress } from 'node:zlib';
-import xz from 'xz-decompress';
 import type { CompressionFormat, Decompressor } from '../../base/ports.ts';
 
 const CHUNK_BYTES = 256 << 10;
@@ -19,6 +18,7 @@ async function* through(source: AsyncIterable<Uint8Array>, transform: Transform)
 /** The package decodes one stream at a time in a process: never start one while reading another. */
 async function* unxz(source: AsyncIterable<Uint8Array>): AsyncIterable<Uint8Array> {
   const compressed = Readable.toWeb(Readable.from(source)) as ReadableStream<Uint8Array>;
+  const { default: xz } = await import('xz-decompress');
   const reader = new xz.XzReadableStream(compressed).getReader();
   try {
     for (;;) {

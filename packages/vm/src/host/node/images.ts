@@ -15,7 +15,6 @@ import type { GuestScripts } from '../../image/initramfs.ts';
 import type { OnProgress } from '../../image/progress.ts';
 import { nodeFiles } from './cache-files.ts';
 import { nodeDecompressor } from './decompressor.ts';
-import { nodeHttp } from './download-http.ts';
 import { places } from './places.ts';
 import { nodeHashing, nodeSignatures } from './signatures.ts';
 
@@ -34,6 +33,11 @@ export interface PrepareOptions {
 
 /** The package's own folder, from src/host/node and from dist/host/node alike. */
 const packageFile = (path: string): URL => new URL(`../../../${path}`, import.meta.url);
+
+/** Node's HTTP client costs 5 MB of memory, and a prepared image needs none. */
+const lazyHttp: Http = {
+  get: async (url, headers) => (await import('./download-http.ts')).nodeHttp.get(url, headers),
+};
 
 const wallClock: Clock = {
   nowNs: () => performance.now() * 1e6,
@@ -105,7 +109,7 @@ export async function prepareBusybox(options: PrepareOptions = {}): Promise<Prep
   const ports = {
     files: nodeFiles,
     cache: new Cache(options.cacheFolder ?? places().cache, nodeFiles, nodeHashing),
-    http: options.http ?? nodeHttp,
+    http: options.http ?? lazyHttp,
     decompressor: nodeDecompressor,
     signatures: nodeSignatures,
     clock: wallClock,

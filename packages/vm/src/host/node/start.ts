@@ -7,7 +7,7 @@ import type { TerminalSize } from '../../vm/guest-session.ts';
 import { type KernelFiles, type VmConfig, VirtualMachine, type VmPorts } from '../../vm.ts';
 import { clockOrigin, createClock } from './clock.ts';
 import { nodeDecompressor } from './decompressor.ts';
-import { type GdbListener, listenForGdb } from './gdb-listener.ts';
+import type { GdbListener } from './gdb-listener.ts';
 import { type PrepareOptions, prepareBusybox } from './images.ts';
 import { loadInterpreter } from './interp.ts';
 import { freeEndedMachines, machineHasEnded } from './old-machines.ts';
@@ -104,6 +104,7 @@ export class VM extends VirtualMachine {
     try {
       await this.start({ paused: gdb !== undefined });
       if (gdb === undefined) return;
+      const { listenForGdb } = await import('./gdb-listener.ts');
       const listener = await listenForGdb(this.debugTarget(), gdb);
       this.#gdb = listener;
       void this.exited.then(() => listener.close());
