@@ -58,7 +58,7 @@ export function createProgram(exit: (code: number) => void): Command {
 
   program
     .command('debug')
-    .description('tools for those who work on viv: explain')
+    .description('tools for those who work on viv: explain, trace')
     .argument('[tool]')
     .argument('[arguments...]')
     .passThroughOptions()

@@ -2,6 +2,7 @@
 export { ERROR_CODES, type ErrorCode } from './base/error-codes.ts';
 export { VmError, type VmErrorOptions } from './base/errors.ts';
 export { parseSize } from './base/size.ts';
+export { explainFile, type ExplainFileOptions } from './host/node/explain.ts';
 export { type PrepareOptions, prepareBusybox, storeMirror } from './host/node/images.ts';
 export { type FileSource, VM, type VmOptions } from './host/node/start.ts';
 export { DEFAULT_KERNEL, KERNELS, type KernelName, type PreparedImage } from './image/busybox.ts';
@@ -9,5 +10,6 @@ export type { OnProgress, Progress } from './image/progress.ts';
 export type { MachineState } from './machine/lifecycle.ts';
 export { chooseEngine, type EngineChoice, type EngineWish } from './vm/engine-choice.ts';
 export type { GuestProcess, TerminalSize } from './vm/guest-session.ts';
+export { type Trace, type TraceEntry, TraceFormatter, type TraceRequest } from './vm/trace.ts';
 export type { MachineExit } from './vm/machine.ts';
 export type { ExecResult } from './vm.ts';

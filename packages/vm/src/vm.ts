@@ -36,6 +36,7 @@ import { type GuestProcess, GuestSession, type TerminalSize } from './vm/guest-s
 import { kernelCommandLine } from './vm/kernel-command-line.ts';
 import { Machine, type MachineExit } from './vm/machine.ts';
 import { MachineDebugTarget } from './vm/machine-debug.ts';
+import type { Trace, TraceRequest } from './vm/trace.ts';
 import { type ThreadStarter, VcpuThread } from './vm/vcpu-thread.ts';
 import { wasm, type WasmMemory } from './wasm/api.ts';
 import { portableModel } from './x86/cpuid.ts';
@@ -221,6 +222,11 @@ export class VirtualMachine implements AsyncDisposable {
   /** The machine for a debugger; taking it does not stop the machine. */
   debugTarget(): DebugTarget {
     return new MachineDebugTarget(this.#machine);
+  }
+
+  /** Steps the first vCPU and gives what it executed; the machine is paused afterwards. */
+  trace(request: TraceRequest): Promise<Trace> {
+    return this.#machine.debugTrace(request);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -1,18 +1,26 @@
 /** `viv debug TOOL …`: windows into the engine. */
 import { VmError } from '@vivarium/vm';
+import { EXPLAIN_USAGE, runExplain } from './debug-explain.ts';
+import { runTrace, TRACE_USAGE } from './debug-trace.ts';
 
-type Tool = (args: readonly string[]) => Promise<number>;
+interface Tool {
+  readonly usage: string;
+  readonly run: (args: readonly string[]) => Promise<number>;
+}
 
-/** By name; a tool appears here once the engine has it. */
-const TOOLS: Readonly<Record<string, { readonly summary: string; readonly run: Tool }>> = {};
+const TOOLS: Readonly<Record<string, Tool>> = {
+  explain: { usage: EXPLAIN_USAGE, run: runExplain },
+  trace: { usage: TRACE_USAGE, run: runTrace },
+};
 
 export async function runDebug(name: string | undefined, args: readonly string[]): Promise<number> {
-  const tool = name === undefined ? undefined : TOOLS[name];
+  const tool = name === undefined || !Object.hasOwn(TOOLS, name) ? undefined : TOOLS[name];
   if (tool === undefined) {
-    const names = Object.keys(TOOLS);
     throw new VmError('USAGE', {
       message: name === undefined ? 'no debug tool was named' : `there is no debug tool '${name}'`,
-      remedy: names.length === 0 ? 'This version has none yet' : `There is: ${names.join(', ')}`,
+      remedy: `There is: ${Object.values(TOOLS)
+        .map((one) => one.usage)
+        .join('\n')}`,
     });
   }
   return tool.run(args);

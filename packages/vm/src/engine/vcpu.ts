@@ -120,14 +120,15 @@ class InterpretedVcpu implements SoftVcpu {
     const interpreter = this.#interpreter;
     const stepping = system.stepping();
     const debugging = this.#debug.singleStep || this.#debug.breakpoints.length > 0;
-    const single = stepping || debugging || system.instructionLimit() === 1;
+    const wholeBlocks = this.#debug.wholeBlocks === true && this.#debug.breakpoints.length === 0;
+    const single = stepping || (debugging && !wholeBlocks) || system.instructionLimit() === 1;
     interpreter.setSingle(single);
     if (debugging) {
       const hit = this.#executeBreakpoint(interpreter.rip);
       if (hit !== null) return hit;
     }
     if (stepping && system.beforeInstruction()) return this.#deliver();
-    const budget = single ? 1 : this.#budget();
+    const budget = single || debugging ? 1 : this.#budget();
     interpreter.budget = budget;
     const started = single ? 0 : this.#o.clock.nowNs();
     const result = interpreter.run();

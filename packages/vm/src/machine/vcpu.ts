@@ -47,6 +47,8 @@ export interface Breakpoint {
 export interface DebugControl {
   /** run() returns after one instruction, or after the delivery of one event. */
   readonly singleStep: boolean;
+  /** With singleStep: after a block of instructions (up to a branch) instead of after each. For traces. */
+  readonly wholeBlocks?: boolean;
   readonly breakpoints: readonly Breakpoint[];
 }
 

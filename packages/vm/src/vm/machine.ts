@@ -13,6 +13,7 @@ import type { Backends, GuestRequest } from '../machine/platform.ts';
 import type { DebugControl, VcpuExit } from '../machine/vcpu.ts';
 import { resetVcpu } from '../machine/vcpu-reset.ts';
 import type { VcpuRecord } from '../machine/vcpu-state.ts';
+import type { Trace, TraceRequest } from './trace.ts';
 import type { VcpuThread } from './vcpu-thread.ts';
 
 export interface MachineExit {
@@ -162,6 +163,21 @@ export class Machine {
       this.#paused = [...records];
       return 'paused';
     });
+  }
+
+  /** Stops the machine if it runs, steps its first vCPU, and leaves the machine paused. */
+  async debugTrace(request: TraceRequest): Promise<Trace> {
+    let trace: Trace = { entries: [] };
+    await this.#lifecycle.perform('debug', async () => {
+      const { mailboxes, backends, threads } = this.#parts;
+      if (this.state === 'running') await this.#halt();
+      for (const mailbox of mailboxes) mailbox.withdraw(Request.STOP);
+      backends.start();
+      trace = (await threads[0]?.trace(request)) ?? trace;
+      this.#paused = await this.#saveVcpus();
+      return 'paused';
+    });
+    return trace;
   }
 
   // ---- inside ----

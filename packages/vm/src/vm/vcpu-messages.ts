@@ -3,13 +3,16 @@
  * its mailbox comes first. Every command has exactly one reply, in order.
  */
 import type { DebugControl, SoftVcpu, VcpuExit } from '../machine/vcpu.ts';
+import type { GuestMemory } from '../machine/memory.ts';
 import type { VcpuRecord } from '../machine/vcpu-state.ts';
+import { type Trace, type TraceRequest, traceVcpu } from './trace.ts';
 
 export type VcpuCommand =
   | { readonly op: 'load'; readonly record: VcpuRecord }
   | { readonly op: 'save' }
   | { readonly op: 'debug'; readonly control: DebugControl }
-  | { readonly op: 'run' };
+  | { readonly op: 'run' }
+  | { readonly op: 'trace'; readonly request: TraceRequest };
 
 export interface VcpuReply {
   /** After 'run'. */
@@ -18,10 +21,12 @@ export interface VcpuReply {
   readonly retired?: bigint;
   /** After 'save'. */
   readonly record?: VcpuRecord;
+  /** After 'trace'. */
+  readonly trace?: Trace;
 }
 
 /** The vCPU thread's whole life: one command, one reply. */
-export function executeCommand(vcpu: SoftVcpu, command: VcpuCommand): VcpuReply {
+export function executeCommand(vcpu: SoftVcpu, command: VcpuCommand, memory: GuestMemory): VcpuReply {
   switch (command.op) {
     case 'load':
       vcpu.load(command.record);
@@ -33,5 +38,7 @@ export function executeCommand(vcpu: SoftVcpu, command: VcpuCommand): VcpuReply 
       return {};
     case 'run':
       return { exit: vcpu.run(), retired: vcpu.retired() };
+    case 'trace':
+      return { trace: traceVcpu(vcpu, memory, command.request), retired: vcpu.retired() };
   }
 }

@@ -2,6 +2,7 @@
 import { VmError } from '../base/errors.ts';
 import type { DebugControl, VcpuExit } from '../machine/vcpu.ts';
 import type { VcpuRecord } from '../machine/vcpu-state.ts';
+import type { Trace, TraceRequest } from './trace.ts';
 import type { VcpuCommand, VcpuReply } from './vcpu-messages.ts';
 
 /** A started thread as the host port gives it. */
@@ -63,6 +64,14 @@ export class VcpuThread {
     if (exit === undefined) throw new Error('invariant broken: a vCPU returned without an exit');
     this.#retired = retired ?? this.#retired;
     return exit;
+  }
+
+  /** Steps the vCPU, noting what it executes. */
+  async trace(request: TraceRequest): Promise<Trace> {
+    const { trace, retired } = await this.#ask({ op: 'trace', request });
+    if (trace === undefined) throw new Error('invariant broken: a vCPU traced nothing');
+    this.#retired = retired ?? this.#retired;
+    return trace;
   }
 
   /** Ends the thread. What is still awaited is rejected. */

@@ -67,6 +67,13 @@ export function generateInterpreter(memoryPages: { min: number; max: number }): 
   return module.write(memoryPages);
 }
 
+/** Bytes of the generated code of handler `number` as a function of its own (calls with two-byte indices). */
+export function handlerSize(number: number): number {
+  const form = FORMS[number - FIRST_FORM];
+  if (form === undefined) return 0;
+  return handlerBody('', stage(number - FIRST_FORM, isHot(form)), () => 200).code.length;
+}
+
 function stage(formIndex: number, inline: boolean): InterpOps {
   const form = FORMS[formIndex];
   if (form === undefined) throw new Error(`no form ${formIndex}`);

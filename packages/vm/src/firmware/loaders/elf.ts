@@ -3,6 +3,8 @@ import { VmError } from '../../base/errors.ts';
 
 export interface ElfSegment {
   readonly paddr: number;
+  /** Linear address in the kernel's own map. */
+  readonly vaddr: bigint;
   /** What the file holds; the rest up to `memoryBytes` is zero. */
   readonly bytes: Uint8Array;
   readonly memoryBytes: number;
@@ -86,13 +88,14 @@ export function parseElf(file: Uint8Array): ElfFile {
     const type = table.getUint32(at, true);
     if (type !== PT_LOAD && type !== PT_NOTE) continue;
     const offset = Number(table.getBigUint64(at + 8, true));
+    const vaddr = table.getBigUint64(at + 16, true);
     const paddr = Number(table.getBigUint64(at + 24, true));
     const fileBytes = Number(table.getBigUint64(at + 32, true));
     const memoryBytes = Number(table.getBigUint64(at + 40, true));
     const bytes = slice(file, offset, fileBytes, `segment ${i}`);
     if (type === PT_NOTE) notes.push(...parseNotes(bytes));
     else if (memoryBytes < fileBytes) throw corrupt(`segment ${i} is larger in the file than in memory`);
-    else if (memoryBytes > 0) segments.push({ paddr, bytes, memoryBytes });
+    else if (memoryBytes > 0) segments.push({ paddr, vaddr, bytes, memoryBytes });
   }
   if (segments.length === 0) throw corrupt('it has nothing to load');
   return { entry: Number(header.getBigUint64(24, true)), segments, notes };

@@ -54,6 +54,8 @@ export interface VmOptions {
    * instruction until gdb lets it run.
    */
   readonly gdb?: number | string;
+  /** The guest waits before its first instruction until `resume` or `trace`. */
+  readonly paused?: boolean;
   /** Ends the machine when aborted. */
   readonly signal?: AbortSignal;
 }
@@ -97,12 +99,12 @@ export class VM extends VirtualMachine {
     return this.#gdb?.address;
   }
 
-  async #begin({ gdb, signal }: VmOptions): Promise<void> {
+  async #begin({ gdb, paused = false, signal }: VmOptions): Promise<void> {
     const abort = (): void => void this.powerOff();
     signal?.addEventListener('abort', abort, { once: true });
     void this.exited.then(() => signal?.removeEventListener('abort', abort));
     try {
-      await this.start({ paused: gdb !== undefined });
+      await this.start({ paused: paused || gdb !== undefined });
       if (gdb === undefined) return;
       const { listenForGdb } = await import('./gdb-listener.ts');
       const listener = await listenForGdb(this.debugTarget(), gdb);

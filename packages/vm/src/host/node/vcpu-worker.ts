@@ -1,6 +1,7 @@
 /** The file a vCPU's worker thread runs: front half of the devices, the engine, one command after the other. */
 import { parentPort, workerData } from 'node:worker_threads';
 import { createSoftVcpu } from '../../engine/vcpu.ts';
+import { GuestMemory } from '../../machine/memory.ts';
 import { createFrontBus } from '../../machine/platform.ts';
 import { executeCommand, type VcpuCommand } from '../../vm/vcpu-messages.ts';
 import type { SharedParts } from '../../vm.ts';
@@ -18,4 +19,7 @@ const { memory, layout, platform, model, index, module, clockOrigin } = workerDa
 const clock = createClock(clockOrigin);
 const bus = createFrontBus(memory, layout, platform, { clock });
 const vcpu = createSoftVcpu({ memory, module, layout, index, bus, clock, random, model });
-parentPort?.on('message', (command: VcpuCommand) => parentPort?.postMessage(executeCommand(vcpu, command)));
+const guestMemory = new GuestMemory(memory.buffer, layout, []);
+parentPort?.on('message', (command: VcpuCommand) =>
+  parentPort?.postMessage(executeCommand(vcpu, command, guestMemory)),
+);

@@ -1,0 +1,46 @@
+/** `viv debug explain`: finds the code in a file. */
+import { VmError } from '../../base/errors.ts';
+import { type CodeMode, explain } from '../../engine/explain.ts';
+import { extractVmlinux } from '../../firmware/kernel/vmlinux.ts';
+import { parseElf } from '../../firmware/loaders/elf.ts';
+import { nodeDecompressor } from './decompressor.ts';
+
+export interface ExplainFileOptions {
+  /** Linear address; for a kernel a physical one will do. */
+  readonly address: bigint;
+  /** Default 64-bit. */
+  readonly mode?: CodeMode;
+  /** The file is plain code that begins at this address. Without it: a kernel (vmlinux, bzImage). */
+  readonly base?: bigint | undefined;
+}
+
+/** @throws VmError KERNEL_NOT_A_KERNEL, KERNEL_CORRUPT, USAGE when the address is outside */
+export async function explainFile(file: Uint8Array, o: ExplainFileOptions): Promise<string[]> {
+  const bytes = o.base === undefined ? await kernelCode(file, o.address) : from(file, o.address - o.base);
+  if (bytes === undefined || bytes.length === 0) {
+    throw new VmError('USAGE', {
+      message: `there is no code at 0x${o.address.toString(16)} in this file`,
+      remedy:
+        'Take an address of the kernel as it is linked, for example 0xffffffff81000000; --base ADDRESS for plain code',
+    });
+  }
+  return explain({ address: o.address, bytes, mode: o.mode ?? 2 });
+}
+
+function from(bytes: Uint8Array, offset: bigint): Uint8Array | undefined {
+  return offset < 0n || offset >= BigInt(bytes.length) ? undefined : bytes.subarray(Number(offset));
+}
+
+async function kernelCode(file: Uint8Array, address: bigint): Promise<Uint8Array | undefined> {
+  const { segments } = parseElf(await extractVmlinux(file, nodeDecompressor));
+  for (const base of [
+    (s: (typeof segments)[number]) => s.vaddr,
+    (s: (typeof segments)[number]) => BigInt(s.paddr),
+  ]) {
+    for (const segment of segments) {
+      const found = from(segment.bytes, address - base(segment));
+      if (found !== undefined) return found;
+    }
+  }
+  return undefined;
+}
