@@ -132,7 +132,7 @@ function returnToSame(o: Ops): void {
     o.setState64(S.RFLAGS_SYSTEM, system.and(~(free | BigInt(FLAG.RF))).or(image.and(free)));
     o.setArithmeticFlags(image);
     o.setReg(4, stack);
-    o.if(image.and(system.not()).and(FLAG.IF).wrap(), () => openWindow(o));
+    o.if(image.and(FLAG.IF).wrap(), () => openWindow(o));
     o.jump(rip);
   });
 }
