@@ -118,10 +118,15 @@ function listing(p: Program): string[] {
     const bytes = code.subarray(from, to);
     const row = item.kind === 'instruction' ? item.instance.row.text : item.kind;
     lines.push(
-      `${(CODE_BASE + from).toString(16)}  ${Buffer.from(bytes).toString('hex').padEnd(30)} ${disassemble(p.mode, bytes, CODE_BASE + from)}  [${row}]`,
+      `${(CODE_BASE + from).toString(16)}  ${hexOf(bytes).padEnd(30)} ${disassemble(p.mode, bytes, CODE_BASE + from)}  [${row}]`,
     );
   });
   return lines;
+}
+
+function hexOf(bytes: Uint8Array): string {
+  const hex = Buffer.from(bytes).toString('hex');
+  return hex.length > 80 ? `${hex.slice(0, 80)}…` : hex;
 }
 
 function disassemble(mode: 64 | 32, bytes: Uint8Array, address: number): string {
@@ -130,7 +135,7 @@ function disassemble(mode: 64 | 32, bytes: Uint8Array, address: number): string 
   const formatter = new iced.Formatter(iced.FormatterSyntax.Intel);
   decoder.ip = BigInt(address);
   const lines: string[] = [];
-  while (decoder.canDecode) lines.push(formatter.format(decoder.decode()));
+  while (decoder.canDecode && lines.length < 12) lines.push(formatter.format(decoder.decode()));
   return lines.join('; ');
 }
 

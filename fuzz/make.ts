@@ -62,6 +62,7 @@ export function makeProgram(r: Random, palettes: Readonly<Record<64 | 32, Palett
   const free = Array.from({ length: registers }, (_, i) => i).filter((i) => i !== 4 && !pointers.includes(i));
   // most programs stay away from x87 and MMX together, which only makes everything empty
   const groups = r.chance(50) ? p.groups.slice(0, 3) : p.groups;
+  if (r.chance(8)) items.push(padding(r));
   let counter = 0;
   while (items.length < length) {
     const kind = r.below(100);
@@ -103,6 +104,16 @@ export function makeProgram(r: Random, palettes: Readonly<Record<64 | 32, Palett
     rflags: randomFlags(r) & ~0x400,
     fx: startFx(r),
     patches: [counterPatch(Array.from({ length: COUNTER_COUNT }, () => r.below(6)))],
+  };
+}
+
+/** A jump over INT3s, so that what follows lies across the two pages of code. */
+function padding(r: Random): Item {
+  const gap = 4096 - 5 - r.below(700);
+  return {
+    kind: 'bytes',
+    bytes: [0xe9, gap & 255, gap >> 8, 0, 0, ...new Array<number>(gap).fill(0xcc)],
+    note: 'padding',
   };
 }
 
