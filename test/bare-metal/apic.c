@@ -21,7 +21,7 @@ static void self(u32 command) {
   else { apic_write(ICR_HIGH, apic_read(ID)); apic_write(ICR, command); }
 }
 static int on_interrupt(struct frame *f) {
-  if (f->vector < 32 && f->vector != 2) return 0;
+  if ((f->vector < 32 && f->vector != 2) || f->vector == 0x80) return 0;
   got[f->vector]++;
   if (arrived < 8) order[arrived++] = f->vector;
   interrupted_rip = f->rip;
@@ -300,4 +300,74 @@ TEST(x2apic_faults) {
   CHECK(id);
   CHECK(eoi);
   CHECK(back); /* x2APIC to xAPIC goes by way of disabled */
+}
+
+APIC_TEST(illegal_vector) {
+  NEED(!on_tcg, "TCG reports no errors");
+  apic_write(ESR, 0);
+  apic_write(LVT_ERROR, VECTOR);
+  ENABLE();
+  self(5);
+  settle();
+  DISABLE();
+  apic_write(ESR, 0);
+  CHECK(apic_read(ESR) & 0x60); /* send (and receive) illegal vector */
+  CHECK_EQ(got[VECTOR], 1);
+  apic_write(LVT_ERROR, 0x10000);
+  apic_write(ESR, 0);
+}
+
+APIC_TEST(timer_stops) {
+  apic_write(DIVIDE, 0xb);
+  apic_write(LVT_TIMER, 0x20000 | VECTOR);
+  apic_write(INITIAL, 3000000);
+  u32 a = apic_read(CURRENT);
+  for (u64 t = rdtsc(); rdtsc() - t < 200000;);
+  u32 b = apic_read(CURRENT);
+  CHECK(b < a && a <= 3000000);
+  apic_write(INITIAL, 0);
+  CHECK_EQ(apic_read(CURRENT), 0);
+  ENABLE();
+  settle();
+  DISABLE();
+  CHECK_EQ(got[VECTOR], 0);
+}
+
+APIC_TEST(deadline_mode_is_disarmed) {
+  NEED(cpuid(1, 0).c >> 24 & 1, "no TSC deadline");
+  apic_write(LVT_TIMER, 0x40000 | VECTOR);
+  wrmsr(0x6e0, rdtsc() + 1000000);
+  apic_write(LVT_TIMER, VECTOR); /* another mode disarms it */
+  CHECK_EQ(rdmsr(0x6e0), 0);
+  wrmsr(0x6e0, rdtsc() + 1000); /* ignored outside deadline mode */
+  ENABLE();
+  for (u64 t = rdtsc(); rdtsc() - t < 3000000;);
+  DISABLE();
+  CHECK_EQ(got[VECTOR], 0);
+  CHECK_EQ(rdmsr(0x6e0), 0);
+}
+
+APIC_TEST(interrupt_to_user_and_back) {
+  SNIPPET(user_spin, "mov ecx, 5000000\n spin_loop: dec ecx\n jnz spin_loop\n int 0x80");
+  apic_write(DIVIDE, 0xb);
+  apic_write(LVT_TIMER, VECTOR);
+  apic_write(INITIAL, 200000);
+  user_regs.rbx = 0x1234;
+  run_user(user_spin, 64, 0x202);
+  CHECK_EQ(last.vector, 0x80);
+  CHECK_EQ(last.rbx, 0x1234);
+  CHECK_EQ(last.rcx, 0);
+  CHECK_EQ(got[VECTOR], 1);
+  CHECK(interrupted_rip >= USER_VA(user_spin) && interrupted_rip < USER_VA(user_spin) + 32);
+}
+
+APIC_TEST(interrupt_in_compatibility_mode) {
+  SNIPPET32(user_spin32, "mov ecx, 5000000\n spin_loop32: dec ecx\n jnz spin_loop32\n int 0x80");
+  apic_write(DIVIDE, 0xb);
+  apic_write(LVT_TIMER, VECTOR);
+  apic_write(INITIAL, 200000);
+  run_user(user_spin32, 32, 0x202);
+  CHECK_EQ(last.vector, 0x80);
+  CHECK_EQ(last.cs, USER_CS32);
+  CHECK_EQ(got[VECTOR], 1);
 }

@@ -156,3 +156,50 @@ TEST(debug_register_aliases) {
   CHECK_EQ(read_dr6() & 0xfffe0ff0, 0xfffe0ff0);
   CHECK_EQ(read_dr7(), 0x400);
 }
+
+TEST(debug_step_after_iret) {
+  /* TF that IRET loads counts from the instruction it returns to */
+  SNIPPET(user_two, "mov eax, 7\n mov ebx, 8\n int 0x80");
+  run_user(user_two, 64, 0x102);
+  CHECK_TRAP(1, 0);
+  CHECK_EQ(last.rax, 7);
+  CHECK_EQ(last.rbx, 0);
+}
+
+TEST(debug_step_syscall) {
+  /* FMASK clears TF: no trap inside the kernel, and R11 keeps it */
+  SNIPPET(user_step_syscall, "syscall\n int 0x80");
+  write_dr6(0xffff0ff0);
+  run_user(user_step_syscall, 64, 0x102);
+  if (!on_tcg) CHECK_EQ(last.vector, 0x100);
+  if (last.vector == 0x100) CHECK(last.r11 & 0x100);
+}
+
+TEST(debug_step_interrupt) {
+  /* INT n clears TF for its handler */
+  SNIPPET(user_step_int, "int 0x80");
+  run_user(user_step_int, 64, 0x102);
+  CHECK_EQ(last.vector, 0x80);
+  CHECK(last.rflags & 0x100);
+}
+
+TEST(debug_breakpoint_on_fetch_only) {
+  CODE(code_load_bp, "mov al, [rdi]");
+  write_dr0((u64)bp_here);
+  write_dr7(0x402);
+  CHECK(!CAUGHT(code_load_bp, bp_here)); /* reading the byte is no execution */
+  write_dr7(0x400 | 0xfull << 16);       /* no longer enabled */
+  CHECK(!CAUGHT(code_breakpoint, 0));
+}
+
+TEST(debug_two_conditions) {
+  NEED(!on_tcg, "TCG loses the step beside a watchpoint");
+  u64 at = (u64)&watched[4];
+  CODE(code_two, "pushfq\n or dword ptr [rsp], 0x100\n popfq\n mov byte ptr [rdi], 1\n two_after: nop");
+  extern u8 two_after[];
+  write_dr3(at);
+  write_dr7(0x400 | 1 << 6 | 0x1ull << 28);
+  CHECK(CAUGHT(code_two, at));
+  CHECK_EQ(last.rip, two_after);
+  CHECK_EQ(read_dr6() & 0xe00f, BS | 8);
+}

@@ -194,3 +194,46 @@ TEST(smc_data_beside_code) {
   }
   CHECK_EQ(sum, 5000 + 499500);
 }
+
+TEST(smc_hot_loop_changed_by_its_caller) {
+  /* a loop that runs often enough to be translated, then differently */
+  static const u8 code[] = {0x31, 0xc0, 0x83, 0xc0, 1, 0xff, 0xc9, 0x75, 0xf9, 0xc3}; /* xor eax; add eax, 1; dec ecx; jnz; ret */
+  u64 va = map(FREE_PAGE, PAGE(0) | P | W);
+  memcpy((void *)va, code, sizeof code);
+  for (int round = 1; round < 6; round++) {
+    *(volatile u8 *)(va + 4) = round;
+    u64 v;
+    asm volatile("mov ecx, 20000\n call %1" : "=&a"(v) : "r"(va) : "rcx", "memory");
+    CHECK_EQ(v, 20000ull * round);
+  }
+}
+
+TEST(smc_push_over_code) {
+  /* the stack grows into the code that runs */
+  static const u8 code[] = {0xb8, 1, 0, 0, 0, 0x6a, 0x05, 0x58, 0x48, 0x89, 0xcc, 0xc3}; /* mov eax, 1; push 5; pop rax; mov rsp, rcx; ret */
+  u64 va = map(FREE_PAGE, PAGE(0) | P | W);
+  memcpy((void *)(va + 64), code, sizeof code);
+  u64 v;
+  for (int i = 0; i < 20; i++) {
+    *(u8 *)(va + 69) = 0x6a;
+    asm volatile("mov rdx, rsp\n lea rcx, [rsp - 8]\n call smc_trampoline\n jmp 2f\nsmc_trampoline: lea rcx, [rsp]\n lea rsp, [%1 + 128]\n jmp rbx\n2:"
+                 : "=&a"(v) : "r"(va), "b"(va + 64) : "rcx", "rdx", "memory");
+    CHECK_EQ(v, 5);
+  }
+}
+
+TEST(smc_page_table_write_makes_code) {
+  /* code appears by a change of the page table alone, in a page that was data a moment ago */
+  put_function(PAGE(2), 77);
+  u64 va = map(FREE_PAGE, PAGE(2) | P | W | (has_nx() ? NX : 0));
+  CHECK_EQ(load(va) & 0xff, 0xb8);
+  CODE(code_call_it, "call rdi");
+  if (has_nx()) {
+    CHECK(CAUGHT(code_call_it, va));
+    CHECK_EQ(last.error, 0x11);
+  }
+  map(FREE_PAGE, PAGE(2) | P | W);
+  CHECK_EQ(call(va), 77);
+  put_function(va, 78);
+  CHECK_EQ(call(va), 78);
+}

@@ -328,3 +328,90 @@ TEST(paging_implicit_supervisor) {
   USER64(user_load_segment);
   CHECK_EQ(last.vector, 0x80);
 }
+
+TEST(paging_fetch_sets_accessed) {
+  *(u8 *)PAGE(0) = 0xc3;
+  u64 va = map(FREE_PAGE, PAGE(0) | P);
+  CHECK(!CAUGHT(code_jump, va));
+  CHECK_EQ(ACCESSED(), A);
+}
+
+TEST(paging_rights_are_not_cached_across_modes) {
+  /* a translation that the kernel has used must still be refused to CPL 3, and the other way round */
+  u64 va = map(FREE_PAGE, PAGE(0) | P | W);
+  store(va, 1);
+  user_access(user_load, va);
+  CHECK_TRAP(14, EP | EU);
+  CHECK(!CAUGHT(code_load, va));
+  map(FREE_PAGE, PAGE(0) | P | U);
+  write_cr0(read_cr0() & ~0x10000ull);
+  store(va, 2); /* allowed: WP is off */
+  write_cr0(read_cr0() | 0x10000);
+  CHECK(CAUGHT(code_store, va));
+  CHECK_TRAP(14, EP | EW);
+  user_access(user_store, va);
+  CHECK_TRAP(14, EP | EU | EW);
+  if (has_smap()) {
+    map(FREE_PAGE, PAGE(0) | P | U | W);
+    store(va, 3);
+    write_cr4(read_cr4() | 1 << 21);
+    CHECK(CAUGHT(code_load, va));
+    CHECK_TRAP(14, EP);
+    write_cr4(read_cr4() & ~(1ull << 21));
+    CHECK(!CAUGHT(code_load, va));
+  }
+  if (has_smep()) {
+    *(u8 *)PAGE(0) = 0xc3;
+    CHECK(!CAUGHT(code_jump, va));
+    write_cr4(read_cr4() | 1 << 20);
+    CHECK(CAUGHT(code_jump, va));
+    CHECK_TRAP(14, EP | EI);
+  }
+}
+
+TEST(paging_large_page_flush_and_split) {
+  u64 va = USER_BASE + 0x200000;
+  test_pd[1] = 0x200000 | P | W | PS;
+  volatile u64 *low = (u64 *)0x3ffff0;
+  *low = 0x51;
+  CHECK_EQ(load(va + 0x1ffff0), 0x51);
+  static u64 split[512] __attribute__((aligned(4096)));
+  for (int i = 0; i < 512; i++) split[i] = (0x200000 + i * 4096ull) | P | W;
+  split[511] = PAGE(0) | P;
+  *(u64 *)(PAGE(0) + 0xff0) = 0x52;
+  test_pd[1] = (u64)split | P | W;
+  invlpg(va + 0x1ffff0);
+  CHECK_EQ(load(va + 0x1ffff0), 0x52);
+  CHECK(CAUGHT(code_store, va + 0x1ffff0));
+  CHECK_TRAP(14, EP | EW);
+  /* INVLPG of any address in a large page drops all of it */
+  test_pd[1] = 0x200000 | P | W | PS;
+  write_cr3(read_cr3());
+  load(va);
+  load(va + 0x100000);
+  test_pd[1] = 0;
+  invlpg(va + 0x5000);
+  CHECK(CAUGHT(code_load, va));
+  CHECK(CAUGHT(code_load, va + 0x100000));
+}
+
+TEST(paging_two_address_spaces) {
+  static u64 other_pml4[512] __attribute__((aligned(4096))), other_pdpt[512] __attribute__((aligned(4096))),
+      other_pd[512] __attribute__((aligned(4096))), other_pt[512] __attribute__((aligned(4096)));
+  memcpy(other_pml4, boot_pml4, 4096);
+  memcpy(other_pdpt, boot_pdpt, 4096);
+  other_pml4[0] = (u64)other_pdpt | P | W | U;
+  other_pdpt[1] = (u64)other_pd | P | W | U;
+  other_pd[0] = (u64)other_pt | P | W | U;
+  *(u64 *)PAGE(0) = 1;
+  *(u64 *)PAGE(1) = 2;
+  u64 va = map(FREE_PAGE, PAGE(0) | P | W);
+  other_pt[FREE_PAGE] = PAGE(1) | P | W;
+  u64 seen[6];
+  for (int i = 0; i < 6; i++) {
+    seen[i] = load(va);
+    write_cr3((u64)(i & 1 ? boot_pml4 : other_pml4));
+  }
+  write_cr3((u64)boot_pml4);
+  for (int i = 0; i < 6; i++) CHECK_EQ(seen[i], 1 + (i & 1));
+}

@@ -15,7 +15,7 @@ function suite(accel: 'tcg' | 'kvm'): void {
   const result = parseSerial(text);
   assert.deepEqual(result.failed, []);
   assert.ok(result.complete, `the suite stopped before its last line, after:\n${text.slice(-300)}`);
-  assert.ok(result.passed >= 90, `only ${result.passed} tests passed`);
+  assert.ok(result.passed >= 110, `only ${result.passed} tests passed`);
 }
 
 test('the bare-metal suite passes under QEMU TCG', { skip: qemu ? false : 'needs qemu-system-x86_64' }, () =>

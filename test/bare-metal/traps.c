@@ -353,3 +353,49 @@ int trap_fix(struct frame *f) {
   f->rcx = 3;
   return f->vector == 0;
 }
+
+TEST(trap_priority) {
+  /* #DB of an instruction breakpoint comes before the fault of the instruction itself */
+  CODE(code_priority, "priority_here: mov rax, [rdi]");
+  asm volatile("mov dr0, %0\n mov dr7, %1" : : "r"(code_priority), "r"(0x402ull));
+  CHECK(CAUGHT(code_priority, USER_BASE + 0x300000));
+  CHECK_EQ(last.vector, 1);
+  asm volatile("mov dr7, %0" : : "r"(0x400ull));
+  CHECK(CAUGHT(code_priority, USER_BASE + 0x300000));
+  CHECK_EQ(last.vector, 14);
+  /* fetching comes before decoding: no #UD from bytes that are not there */
+  u64 va = map(FREE_PAGE, (u64)scratch_page(0) | P | W);
+  map(FREE_PAGE + 1, 0);
+  *(u8 *)(va + 4095) = 0x0f;
+  CODE(code_call_rdi, "call rdi");
+  CHECK(CAUGHT(code_call_rdi, va + 4095));
+  CHECK_EQ(last.vector, 14);
+  CHECK_EQ(last_cr2, va + 4096);
+}
+
+TEST(trap_triple_fault_is_survivable_only_by_reset) {
+  /* the last stop before it: #DF through a gate that works, from a stack that does not */
+  CODE(code_df_bad_stack, "mov rsp, rdi\n push rax");
+  CHECK(CAUGHT(code_df_bad_stack, USER_BASE + 0x300800));
+  CHECK_TRAP(8, 0);
+}
+
+TEST(trap_nested_handlers) {
+  extern int trap_nested(struct frame * f);
+  hook = trap_nested;
+  u64 depth;
+  asm volatile("xor eax, eax\n int 0x90\n" : "=a"(depth) : : "memory");
+  hook = 0;
+  CHECK_EQ(depth, 20);
+}
+int trap_nested(struct frame *f) {
+  if (f->vector < 0x90 || f->vector >= 0x90 + 20) return 0;
+  u64 inner = 0;
+  if (f->vector == 0x90 + 19) inner = 19;
+  else {
+    set_gate(0x90, trap_stubs + (f->vector + 1) * 16, 0x8e, 0);
+    asm volatile("int 0x90" : "=a"(inner) : : "memory");
+  }
+  f->rax = f->vector == 0x90 ? inner + 1 : inner;
+  return 1;
+}

@@ -238,7 +238,9 @@ export class Apic {
   #error(bit: number): void {
     this.#errors |= bit;
     const lvt = this.get(APIC.LVT_ERROR);
-    if ((lvt & MASKED) === 0 && (lvt & 0xff) >= 16) this.raise(lvt & 0xff, false);
+    if ((lvt & MASKED) !== 0 || (lvt & 0xff) < 16) return;
+    // posted, so that the run loop looks
+    (this.#mailboxes[this.#cpu.index] as VcpuMailbox).post(lvt & 0xff);
   }
 
   // ---- registers as the guest sees them ----
