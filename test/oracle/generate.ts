@@ -399,7 +399,10 @@ export function masksOf(i: Instance, gpr: BigUint64Array): Masks | undefined {
     if (count > bits && /D$/.test(i.row.mnemonic)) return undefined;
   }
   const name = i.row.mnemonic;
-  const loose = LOOSE_FAULT.test(name) || i.row.operands.some((o) => 'PQN'.includes(o.kind));
+  const loose =
+    LOOSE_FAULT.test(name) ||
+    (name === 'POP' && i.memory !== undefined) ||
+    i.row.operands.some((o) => 'PQN'.includes(o.kind));
   const approximate = TRANSCENDENTAL.test(name) ? 'x87' : /^R(CP|SQRT)[PS]S$/.test(name) ? 'rcp' : undefined;
   return { undefinedFlags: mask, looseFault: loose, approximate };
 }

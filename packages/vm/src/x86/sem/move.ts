@@ -204,8 +204,9 @@ export function bound(o: Ops): void {
   const index = o.let(o.get(0).signExtend(o.size));
   const va = o.address(1);
   const low = o.load(o.size, va);
+  o.raiseIf(index.ltS(low.signExtend(o.size)), VECTOR.BR);
   const high = o.load(o.size, o.let(va.add(o.size).zeroExtend(4)));
-  o.raiseIf(index.ltS(low.signExtend(o.size)).or(index.gtS(high.signExtend(o.size))), VECTOR.BR);
+  o.raiseIf(index.gtS(high.signExtend(o.size)), VECTOR.BR);
 }
 
 export function nop(_o: Ops): void {}

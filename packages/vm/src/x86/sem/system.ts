@@ -197,7 +197,8 @@ export function pushSegment(index: number): Semantics {
 }
 
 export function popSegment(index: number): Semantics {
-  return (o) => hand(o, 'POP_SEGMENT', o.peek(), undefined, index);
+  // of a 64-bit slot silicon reads only the selector
+  return (o) => hand(o, 'POP_SEGMENT', o.peek(o.size === 8 ? 2 : o.size), undefined, index);
 }
 
 /** LDS, LES, LSS, LFS, LGS: offset, then selector in memory. */
