@@ -70,6 +70,10 @@ export class OutputPort {
         if (next !== undefined) return next;
       }
     };
+    const drain = async (): Promise<void> => {
+      while ((await read()) !== END);
+      ended.resolve();
+    };
     return new ReadableStream<Uint8Array>({
       async pull(controller) {
         const next = await read();
@@ -80,10 +84,9 @@ export class OutputPort {
         controller.close();
         ended.resolve();
       },
-      /** Nobody reads any more: the guest must not wait for a reader. */
-      async cancel() {
-        while ((await read()) !== END);
-        ended.resolve();
+      /** Nobody reads any more: the guest must not wait for a reader, nor the canceller for the guest. */
+      cancel() {
+        void drain();
       },
     });
   }

@@ -118,6 +118,26 @@ test('commands run one after the other; an exit nobody waits for is ignored', as
   assert.deepEqual(await Promise.all([textOf(first.stdout), textOf(second.stdout)]), ['', 'of b']);
 });
 
+test('who stops reading waits for nobody, and the next command gets its own output', async () => {
+  const { ports, session } = fixture();
+  ports.control.say('ready 1 x\n');
+  const first = session.start('exec', { argv: ['a'], tty: false });
+  const second = session.start('exec', { argv: ['b'], tty: false });
+  ports.stdout.say('of a');
+  for await (const bytes of first.stdout) {
+    assert.equal(Buffer.from(bytes).toString(), 'of a');
+    break;
+  }
+  ports.stdout.say('more of a');
+  ports.stdout.say(undefined);
+  ports.control.say('exit 0\n');
+  await first.exitCode;
+  ports.stdout.say('of b');
+  ports.stdout.say(undefined);
+  ports.control.say('exit 0\n');
+  assert.equal(await textOf(second.stdout), 'of b');
+});
+
 test('after a reboot the command starts again', async () => {
   const { ports, session } = fixture();
   const process = session.start('run', { argv: ['sh'], tty: false });
