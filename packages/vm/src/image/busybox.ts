@@ -85,8 +85,9 @@ function readKernel(cache: Cache, { sha256, size }: ImageRecord['kernel']): () =
   };
 }
 
-async function fromCache(
-  { cache, scripts }: BusyboxPorts,
+/** The image if it is in the cache, whole. */
+export async function cachedBusybox(
+  { cache, scripts }: Pick<BusyboxPorts, 'cache' | 'scripts'>,
   name: KernelName,
 ): Promise<PreparedImage | undefined> {
   const record = (await cache.readRecord(recordName(name))) as ImageRecord | undefined;
@@ -279,13 +280,13 @@ async function make(ports: BusyboxPorts, options: BusyboxOptions): Promise<Prepa
  */
 export async function prepareBusybox(ports: BusyboxPorts, options: BusyboxOptions): Promise<PreparedImage> {
   if (!options.refresh) {
-    const cached = await fromCache(ports, options.kernel);
+    const cached = await cachedBusybox(ports, options.kernel);
     if (cached !== undefined) return cached;
   }
   const lock = await ports.cache.lock();
   try {
     // Another process may have made it while this one waited.
-    const cached = options.refresh ? undefined : await fromCache(ports, options.kernel);
+    const cached = options.refresh ? undefined : await cachedBusybox(ports, options.kernel);
     return cached ?? (await make(ports, options));
   } finally {
     await lock.release();
