@@ -3,28 +3,17 @@
  * needed to drop blocks when their bytes change. Blocks are keyed by host address and decode mode; a block lies in
  * one page, but for a single instruction that crosses into the next.
  */
-import { PageFlag, type MemoryLayout } from '../machine/layout.ts';
+import type { MemoryLayout } from '../machine/layout.ts';
 import { type Decoded, Decoder, NO_REGISTER, RIP_BASE } from '../x86/decode.ts';
 import { ROW_BIT, type Row } from '../x86/row.ts';
 import * as S from '../x86/state.ts';
+import { BlockIndex, HEADER_BYTES } from './block-index.ts';
 import { handlerOf, MICRO } from './interp/handlers.ts';
 
 const MAX_INSTRUCTIONS = 64;
 /** #GP(0), as an immediate of the micro-operation UNDEFINED. */
 const GENERAL_PROTECTION = 13 | 0x100;
 const { REC } = S;
-
-interface Block {
-  readonly host: number;
-  /** Bytes from `host`; a crossing instruction's bytes in the second page start at `secondHost`. */
-  readonly bytes: number;
-  readonly secondHost: number;
-  readonly secondBytes: number;
-  readonly records: number;
-  readonly count: number;
-  readonly slot: number;
-  readonly mode: number;
-}
 
 export interface CodeCacheOptions {
   readonly buffer: SharedArrayBuffer;
@@ -44,8 +33,7 @@ export class CodeCache {
   readonly #u16: Uint16Array;
   readonly #i32: Int32Array;
   readonly #decoder = new Decoder();
-  readonly #pages = new Map<number, Block[]>();
-  readonly #blocks = new Map<number, Block>();
+  readonly #blocks: BlockIndex;
   readonly #crossing = new Uint8Array(32);
   #next: number;
   /** Blocks decoded and whole-cache flushes so far, for `viv debug` and benchmarks. */
@@ -57,6 +45,7 @@ export class CodeCache {
     this.#u8 = new Uint8Array(options.buffer);
     this.#u16 = new Uint16Array(options.buffer);
     this.#i32 = new Int32Array(options.buffer);
+    this.#blocks = new BlockIndex(options.buffer, options.layout, options.area);
     this.#next = options.area + S.RECORDS;
   }
 
@@ -70,26 +59,27 @@ export class CodeCache {
     const { area, areaBytes } = this.#o;
     if (this.#next + (MAX_INSTRUCTIONS * 3 + 4) * REC.SIZE > area + areaBytes) this.flush();
     const mode = this.#i32[(area + S.BLOCK_MODE) >> 2] as number;
-    const known = this.#blocks.get(key(host, mode));
-    if (known !== undefined) {
-      this.#expose(known);
+    const known = this.#blocks.find(host, mode);
+    if (known !== 0) {
+      this.#blocks.expose(known);
       return true;
     }
     const limit = (mode & S.BLOCK_MODE_BIT.STEP) !== 0 ? 1 : MAX_INSTRUCTIONS;
     const codeMode = (mode & 3) as 0 | 1 | 2;
     const pageEnd = host - (host & 0xfff) + 0x1000;
-    const records = this.#next;
+    const block = this.#next;
+    this.#next += HEADER_BYTES;
     const { out } = this.#decoder;
     let at = host;
-    let count = 0;
+    let instructions = 0;
     let secondHost = 0;
     let secondBytes = 0;
     let ended = false;
     let extra = 0; // instructions still to come after an interrupt shadow began
-    while (!ended && count < limit) {
+    while (!ended && instructions < limit) {
       let complete = this.#decoder.decode(this.#u8, at, pageEnd, codeMode);
       if (!complete) {
-        if (count > 0) break;
+        if (instructions > 0) break;
         const crossing = this.#decodeCrossing(host, rip, codeMode);
         if (crossing === null) return false;
         secondHost = crossing;
@@ -98,38 +88,35 @@ export class CodeCache {
       }
       const { row } = out;
       if (row === null) {
-        this.#micro(MICRO.UNDEFINED, at - host, count, out.fault === 13 ? GENERAL_PROTECTION : out.fault);
+        this.#micro(
+          MICRO.UNDEFINED,
+          at - host,
+          instructions,
+          out.fault === 13 ? GENERAL_PROTECTION : out.fault,
+        );
         ended = true;
-        count++;
+        instructions++;
         at += out.length;
         break;
       }
       const fault = at - host + out.length > room ? GENERAL_PROTECTION : fpuFault(row, mode);
       if (fault !== 0) {
-        this.#micro(MICRO.UNDEFINED, at - host, count, fault);
+        this.#micro(MICRO.UNDEFINED, at - host, instructions, fault);
         ended = true;
       } else {
-        this.#instruction(row, at - host, count, mode);
+        this.#instruction(row, at - host, instructions, mode);
         ended = (row.bits & ROW_BIT.END) !== 0;
       }
       at += out.length;
-      count++;
+      instructions++;
       if (secondBytes > 0) break;
       if ((row.bits & ROW_BIT.STI) !== 0) extra = 2;
       if (extra > 0 && --extra === 0) break;
     }
-    if (!ended) this.#micro(MICRO.FALL, at - host, count - 1, 0);
+    if (!ended) this.#micro(MICRO.FALL, at - host, instructions - 1, 0);
     const bytes = secondBytes > 0 ? pageEnd - host : at - host;
-    this.#enter({
-      host,
-      bytes,
-      secondHost,
-      secondBytes,
-      records,
-      count: (this.#next - records) / REC.SIZE,
-      slot: area + S.BLOCK_TABLE + (Math.imul(host, S.BLOCK_HASH) >>> S.BLOCK_HASH_SHIFT) * 16,
-      mode,
-    });
+    const count = (this.#next - block) / REC.SIZE - 1;
+    this.#blocks.add(block, { host, bytes, secondHost, secondBytes, count, mode });
     this.decoded++;
     return true;
   }
@@ -137,8 +124,8 @@ export class CodeCache {
   /** Host address and count of the records of the block at `host` in the current mode, for tools and tests. */
   recordsAt(host: number): { readonly first: number; readonly count: number } | null {
     const mode = this.#i32[(this.#o.area + S.BLOCK_MODE) >> 2] as number;
-    const block = this.#blocks.get(key(host >>> 0, mode));
-    return block === undefined ? null : { first: block.records, count: block.count };
+    const block = this.#blocks.find(host, mode);
+    return block === 0 ? null : this.#blocks.records(block);
   }
 
   /** Decodes the instruction at the end of a page; the rest of its bytes comes from the next page. */
@@ -155,81 +142,9 @@ export class CodeCache {
     return second;
   }
 
-  #enter(block: Block): void {
-    this.#expose(block);
-    this.#blocks.set(key(block.host, block.mode), block);
-    this.#remember(block.host, block);
-    if (block.secondBytes > 0) this.#remember(block.secondHost, block);
-  }
-
-  /** Enters a block into the two-way table that the interpreter searches; it may push an older one out. */
-  #expose(block: Block): void {
-    const first = block.slot >> 2;
-    const second = (block.slot ^ 16) >> 2;
-    this.#i32.copyWithin(second, first, first + 3);
-    this.#i32[first] = block.host | 0;
-    this.#i32[first + 1] = block.mode;
-    this.#i32[first + 2] = block.records;
-  }
-
-  #remember(host: number, block: Block): void {
-    const page = host >>> 12;
-    const list = this.#pages.get(page);
-    if (list === undefined) {
-      this.#pages.set(page, [block]);
-      this.#markCode(page);
-    } else list.push(block);
-  }
-
-  /** Flags the page and takes write permission for it out of the TLBs. */
-  #markCode(page: number): void {
-    const { layout, area } = this.#o;
-    const flag = layout.pageFlags + (page - (layout.ramOffset >>> 12));
-    Atomics.or(this.#u8, flag, PageFlag.CODE);
-    const host = page << 12;
-    for (let entry = area + S.TLB, end = entry + 3 * S.TLB_BYTES; entry < end; entry += S.TLB_ENTRY) {
-      const words = entry >> 2;
-      if (this.#i32[words + 4] !== host) continue;
-      // a write tag that no address with this index can match
-      this.#i32[words + 2] = ((this.#i32[words] as number) & 0xfff000) ^ 0x1000;
-      this.#i32[words + 3] = 0;
-    }
-  }
-
   /** Bytes at `host` were written: drops the blocks they belong to, the running one included. */
-  written(hostAddress: number, bytes: number): void {
-    const host = hostAddress >>> 0;
-    let dropped = false;
-    for (let page = host >>> 12; page <= (host + bytes - 1) >>> 12; page++) {
-      const list = this.#pages.get(page);
-      if (list === undefined) continue;
-      const kept = list.filter((block) => {
-        const hit =
-          overlaps(host, bytes, block.host, block.bytes) ||
-          (block.secondBytes > 0 && overlaps(host, bytes, block.secondHost, block.secondBytes));
-        if (hit) this.#kill(block);
-        dropped ||= hit;
-        return !hit;
-      });
-      if (kept.length > 0) this.#pages.set(page, kept);
-      else this.#forget(page);
-    }
-    if (dropped) this.#o.dropped();
-  }
-
-  #forget(page: number): void {
-    const { layout } = this.#o;
-    this.#pages.delete(page);
-    Atomics.and(this.#u8, layout.pageFlags + (page - (layout.ramOffset >>> 12)), ~PageFlag.CODE);
-  }
-
-  /** Every record becomes STALE, so that even the block in progress stops before its next instruction. */
-  #kill(block: Block): void {
-    for (let i = 0; i < block.count; i++) this.#u16[(block.records + i * REC.SIZE) >> 1] = MICRO.STALE;
-    this.#blocks.delete(key(block.host, block.mode));
-    for (const slot of [block.slot, block.slot ^ 16]) {
-      if (this.#i32[(slot + 8) >> 2] === block.records) this.#i32[slot >> 2] = 0;
-    }
+  written(host: number, bytes: number): void {
+    if (this.#blocks.written(host, bytes)) this.#o.dropped();
   }
 
   /** Drops the block at `host` (its second page moved). */
@@ -238,11 +153,8 @@ export class CodeCache {
   }
 
   flush(): void {
-    const { area } = this.#o;
-    for (const page of [...this.#pages.keys()]) this.#forget(page);
     this.#blocks.clear();
-    this.#i32.fill(0, (area + S.BLOCK_TABLE) >> 2, (area + S.BLOCK_TABLE + S.BLOCK_TABLE_ENTRIES * 16) >> 2);
-    this.#next = area + S.RECORDS;
+    this.#next = this.#o.area + S.RECORDS;
     this.flushes++;
     this.#o.dropped();
   }
@@ -363,14 +275,6 @@ export class CodeCache {
     this.#i32[(at + REC.DISP) >> 2] = low;
     this.#i32[(at + REC.DISP + 4) >> 2] = high;
   }
-}
-
-function key(host: number, mode: number): number {
-  return host * 256 + mode;
-}
-
-function overlaps(a: number, aBytes: number, b: number, bBytes: number): boolean {
-  return a < b + bBytes && b < a + aBytes;
 }
 
 /** State offset of a general register; without REX, byte registers 4–7 are AH CH DH BH. */

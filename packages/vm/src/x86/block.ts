@@ -166,6 +166,7 @@ export interface Definition {
   readonly name: string;
   readonly params: readonly Ty[];
   readonly result: Ty | null;
+  /** Built when first asked for: a running machine has no use for it. */
   readonly body: B;
 }
 
@@ -179,7 +180,16 @@ export function define(
   result: Ty | null,
   build: (b: B, ...args: E[]) => void,
 ): Definition {
-  const body = new B();
-  build(body, ...params.map((ty, i) => body.param(i, ty)));
-  return { name, params, result, body };
+  let built: B | null = null;
+  return {
+    name,
+    params,
+    result,
+    get body(): B {
+      if (built !== null) return built;
+      built = new B();
+      build(built, ...params.map((ty, i) => new E('param', ty, [], i)));
+      return built;
+    },
+  };
 }

@@ -1,0 +1,163 @@
+/**
+ * Which decoded blocks there are: the table that the interpreter searches, and per page of guest memory what to drop
+ * when its bytes change. A block is named by the address of its header, which stands right before its records:
+ *
+ *   i32 host · bytes there · host of the second page · bytes there (0: does not cross) · records · decode mode
+ */
+import { type MemoryLayout, PageFlag } from '../machine/layout.ts';
+import * as S from '../x86/state.ts';
+import { MICRO } from './interp/handlers.ts';
+
+export const HEADER_BYTES: number = S.REC.SIZE;
+const HOST = 0;
+const BYTES = 1;
+const SECOND_HOST = 2;
+const SECOND_BYTES = 3;
+const COUNT = 4;
+const MODE = 5;
+
+export interface BlockExtent {
+  readonly host: number;
+  /** Bytes from `host`; a crossing instruction's bytes in the second page start at `secondHost`. */
+  readonly bytes: number;
+  readonly secondHost: number;
+  readonly secondBytes: number;
+  /** Number of records. */
+  readonly count: number;
+  readonly mode: number;
+}
+
+export class BlockIndex {
+  readonly #layout: MemoryLayout;
+  readonly #area: number;
+  readonly #u8: Uint8Array;
+  readonly #u16: Uint16Array;
+  readonly #i32: Int32Array;
+  /** Page number of host memory → blocks with bytes in it. */
+  readonly #pages = new Map<number, number[]>();
+
+  constructor(buffer: SharedArrayBuffer, layout: MemoryLayout, area: number) {
+    this.#layout = layout;
+    this.#area = area;
+    this.#u8 = new Uint8Array(buffer);
+    this.#u16 = new Uint16Array(buffer);
+    this.#i32 = new Int32Array(buffer);
+  }
+
+  /** The block at `host`, or 0. */
+  find(host: number, mode: number): number {
+    for (const block of this.#pages.get(host >>> 12) ?? []) {
+      const words = block >> 2;
+      if (this.#i32[words + HOST] === (host | 0) && this.#i32[words + MODE] === mode) return block;
+    }
+    return 0;
+  }
+
+  /** Address of the first record of a block, and how many it has. */
+  records(block: number): { readonly first: number; readonly count: number } {
+    return { first: block + HEADER_BYTES, count: this.#i32[(block >> 2) + COUNT] as number };
+  }
+
+  /** Adds the block whose header is at `block` and whose records follow it. */
+  add(block: number, extent: BlockExtent): void {
+    const { host, bytes, secondHost, secondBytes, count, mode } = extent;
+    this.#i32.set([host | 0, bytes, secondHost | 0, secondBytes, count, mode], block >> 2);
+    this.expose(block);
+    this.#remember(host >>> 12, block);
+    if (secondBytes > 0) this.#remember(secondHost >>> 12, block);
+  }
+
+  #slot(block: number): number {
+    const hash = Math.imul(this.#i32[(block >> 2) + HOST] as number, S.BLOCK_HASH) >>> S.BLOCK_HASH_SHIFT;
+    return this.#area + S.BLOCK_TABLE + hash * 16;
+  }
+
+  /** Enters a block into the two-way table that the interpreter searches; it may push an older one out. */
+  expose(block: number): void {
+    const slot = this.#slot(block);
+    const first = slot >> 2;
+    this.#i32.copyWithin((slot ^ 16) >> 2, first, first + 3);
+    this.#i32[first] = this.#i32[(block >> 2) + HOST] as number;
+    this.#i32[first + 1] = this.#i32[(block >> 2) + MODE] as number;
+    this.#i32[first + 2] = block + HEADER_BYTES;
+  }
+
+  #remember(page: number, block: number): void {
+    const list = this.#pages.get(page);
+    if (list === undefined) {
+      this.#pages.set(page, [block]);
+      this.#markCode(page);
+    } else list.push(block);
+  }
+
+  #flag(page: number): number {
+    return this.#layout.pageFlags + (page - (this.#layout.ramOffset >>> 12));
+  }
+
+  /** Flags the page and takes write permission for it out of the TLBs. */
+  #markCode(page: number): void {
+    Atomics.or(this.#u8, this.#flag(page), PageFlag.CODE);
+    const host = page << 12;
+    const start = this.#area + S.TLB;
+    for (let entry = start; entry < start + 3 * S.TLB_BYTES; entry += S.TLB_ENTRY) {
+      const words = entry >> 2;
+      if (this.#i32[words + 4] !== host) continue;
+      // a write tag that no address with this index can match
+      this.#i32[words + 2] = ((this.#i32[words] as number) & 0xfff000) ^ 0x1000;
+      this.#i32[words + 3] = 0;
+    }
+  }
+
+  /** Bytes at `hostAddress` were written: drops the blocks they belong to. @returns whether there were any */
+  written(hostAddress: number, bytes: number): boolean {
+    const host = hostAddress >>> 0;
+    let dropped = false;
+    for (let page = host >>> 12; page <= (host + bytes - 1) >>> 12; page++) {
+      const list = this.#pages.get(page);
+      if (list === undefined) continue;
+      const kept = list.filter((block) => {
+        if (!this.#overlaps(block, host, bytes)) return true;
+        this.#kill(block);
+        dropped = true;
+        return false;
+      });
+      if (kept.length > 0) this.#pages.set(page, kept);
+      else this.#forget(page);
+    }
+    return dropped;
+  }
+
+  #overlaps(block: number, host: number, bytes: number): boolean {
+    const words = block >> 2;
+    const first = (this.#i32[words + HOST] as number) >>> 0;
+    const second = (this.#i32[words + SECOND_HOST] as number) >>> 0;
+    return (
+      (host < first + (this.#i32[words + BYTES] as number) && first < host + bytes) ||
+      (host < second + (this.#i32[words + SECOND_BYTES] as number) && second < host + bytes)
+    );
+  }
+
+  #forget(page: number): void {
+    this.#pages.delete(page);
+    Atomics.and(this.#u8, this.#flag(page), ~PageFlag.CODE);
+  }
+
+  /** Every record becomes STALE, so that even the block in progress stops before its next instruction. */
+  #kill(block: number): void {
+    const { first, count } = this.records(block);
+    for (let i = 0; i < count; i++) this.#u16[(first + i * S.REC.SIZE) >> 1] = MICRO.STALE;
+    const slot = this.#slot(block);
+    for (const way of [slot, slot ^ 16]) {
+      if (this.#i32[(way + 8) >> 2] === first) this.#i32[way >> 2] = 0;
+    }
+    // found no more by `find`, should the other page's list still name it
+    this.#i32[(block >> 2) + MODE] = -1;
+  }
+
+  /** Forgets all blocks. */
+  clear(): void {
+    for (const page of [...this.#pages.keys()]) this.#forget(page);
+    const table = (this.#area + S.BLOCK_TABLE) >> 2;
+    this.#i32.fill(0, table, table + S.BLOCK_TABLE_ENTRIES * 4);
+  }
+}
