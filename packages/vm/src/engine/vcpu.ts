@@ -8,6 +8,7 @@ import { VcpuMailbox } from '../machine/mailbox.ts';
 import type { Breakpoint, DebugControl, SoftVcpu, SoftVcpuOptions, VcpuExit } from '../machine/vcpu.ts';
 import type { VcpuRecord } from '../machine/vcpu-state.ts';
 import type { WasmModule } from '../wasm/api.ts';
+import { GuestClock } from './guest-clock.ts';
 import { Interpreter } from './interpreter.ts';
 import { Cpu, createSystem, type SystemUnit } from './system/index.ts';
 
@@ -25,6 +26,7 @@ class InterpretedVcpu implements SoftVcpu {
   readonly #interpreter: Interpreter;
   readonly #system: SystemUnit;
   readonly #mailbox: VcpuMailbox;
+  readonly #clock: GuestClock;
   #debug: DebugControl = NO_DEBUG;
   /** A debugger's watchpoint that the instruction in progress met. */
   #watched: Breakpoint | null = null;
@@ -35,6 +37,7 @@ class InterpretedVcpu implements SoftVcpu {
 
   constructor(options: SoftVcpuOptions) {
     this.#o = options;
+    this.#clock = new GuestClock(options.clock);
     const { memory, layout, index, bus } = options;
     const mailboxes = Array.from(
       { length: layout.vcpus },
@@ -64,7 +67,7 @@ class InterpretedVcpu implements SoftVcpu {
     });
     this.#system = createSystem(new Cpu(memory.buffer, index), this.#interpreter, {
       bus,
-      clock: options.clock,
+      clock: this.#clock,
       random: options.random,
       mailboxes,
       model: options.model,
@@ -90,6 +93,15 @@ class InterpretedVcpu implements SoftVcpu {
   }
 
   run(): VcpuExit {
+    this.#clock.go();
+    try {
+      return this.#loop();
+    } finally {
+      this.#clock.stop();
+    }
+  }
+
+  #loop(): VcpuExit {
     const system = this.#system;
     for (;;) {
       const next = system.pollEvents();
@@ -130,7 +142,7 @@ class InterpretedVcpu implements SoftVcpu {
     if (stepping && system.beforeInstruction()) return this.#deliver();
     const budget = single || debugging ? 1 : this.#budget();
     interpreter.budget = budget;
-    const started = single ? 0 : this.#o.clock.nowNs();
+    const started = single ? 0 : this.#clock.nowNs();
     const result = interpreter.run();
     const done = Math.max(0, budget - interpreter.budget);
     this.#retired += done;
@@ -151,17 +163,17 @@ class InterpretedVcpu implements SoftVcpu {
   #budget(): number {
     const deadline = this.#system.nextDeadlineNs();
     if (deadline === Infinity) return MAX_BUDGET;
-    const left = (deadline - this.#o.clock.nowNs()) * this.#instructionsPerNs;
+    const left = (deadline - this.#clock.nowNs()) * this.#instructionsPerNs;
     return Math.ceil(Math.min(MAX_BUDGET, Math.max(MIN_BUDGET, left)));
   }
   #measure(done: number, started: number): void {
-    const elapsed = this.#o.clock.nowNs() - started;
+    const elapsed = this.#clock.nowNs() - started;
     if (elapsed <= 0) return;
     this.#instructionsPerNs += (done / elapsed - this.#instructionsPerNs) / 8;
   }
 
   #sleep(): void {
-    const left = (this.#system.nextDeadlineNs() - this.#o.clock.nowNs()) / 1e6;
+    const left = (this.#system.nextDeadlineNs() - this.#clock.nowNs()) / 1e6;
     if (left > 0) this.#mailbox.sleep(left);
   }
 
