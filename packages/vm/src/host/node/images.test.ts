@@ -1,4 +1,4 @@
-/** What the entry point adds to `image/busybox.ts`: the worker, the order of the settings, the places. */
+/** What the entry point adds to `image/busybox.ts`: the process, the order of the settings, the places. */
 import assert from 'node:assert/strict';
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -46,7 +46,7 @@ describe('prepareBusybox from the entry point', () => {
     rmSync(home, { recursive: true });
   });
 
-  it('passes errors and progress on from its worker', async () => {
+  it('passes errors and progress on from the process that makes the image', async () => {
     const progress: Progress[] = [];
     const made = prepareBusybox({
       mirror: `${first.origin}/debian`,

@@ -1,10 +1,10 @@
-/** Prepares images on Node: from the cache, or made by a worker. */
-import { Worker } from 'node:worker_threads';
+/** Prepares images on Node: from the cache, or made by a process of their own. */
+import { fork } from 'node:child_process';
 import { VmError } from '../../base/errors.ts';
 import { cachedBusybox, DEFAULT_KERNEL, type KernelName, type PreparedImage } from '../../image/busybox.ts';
 import type { OnProgress } from '../../image/progress.ts';
 import { imageCache, guestScripts, type MakeOptions } from './make-image.ts';
-import type { MakeReply } from './make-image-worker.ts';
+import type { MakeReply } from './make-image-process.ts';
 import { workerFile } from './threads.ts';
 
 export interface PrepareOptions {
@@ -18,20 +18,26 @@ export interface PrepareOptions {
   readonly cacheFolder?: string | undefined;
 }
 
-/** Unpacking takes some 200 MB for seconds: in a worker, so that the process that runs the machine has them back. */
-function makeInWorker(options: MakeOptions, onProgress: OnProgress): Promise<void> {
+/**
+ * Unpacking takes some 200 MB for seconds, which neither the collector nor the allocator would give back: a process
+ * of its own leaves the one that runs the machine small.
+ */
+function makeInProcess(options: MakeOptions, onProgress: OnProgress): Promise<void> {
   return new Promise((resolve, reject) => {
-    const worker = new Worker(workerFile('make-image-worker', import.meta.url), {
-      workerData: options,
-      name: 'make-image',
+    const child = fork(workerFile('make-image-process', import.meta.url), [JSON.stringify(options)], {
+      serialization: 'advanced',
       execArgv: [],
+      stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
     });
-    worker.on('message', (reply: MakeReply) => {
+    child.on('message', (reply: MakeReply) => {
       if (reply.kind === 'progress') onProgress(reply.progress);
-      else if (reply.kind === 'failed') reject(new VmError(reply.code, reply));
+      else reject(new VmError(reply.code, reply));
     });
-    worker.on('error', reject);
-    worker.on('exit', () => resolve());
+    child.on('error', reject);
+    child.on('exit', (code, signal) => {
+      if (code === 0) resolve();
+      else reject(new Error(`the process that makes the image ended with ${signal ?? `exit code ${code}`}`));
+    });
   });
 }
 
@@ -45,7 +51,7 @@ export async function prepareBusybox(options: PrepareOptions = {}): Promise<Prep
   const parts = { cache: imageCache(cacheFolder), scripts: await guestScripts() };
   const cached = refresh ? undefined : await cachedBusybox(parts, kernel);
   if (cached !== undefined) return cached;
-  await makeInWorker({ kernel, mirror, refresh, cacheFolder }, options.onProgress ?? (() => {}));
+  await makeInProcess({ kernel, mirror, refresh, cacheFolder }, options.onProgress ?? (() => {}));
   const made = await cachedBusybox(parts, kernel);
   if (made !== undefined) return made;
   throw new VmError('CACHE_UNUSABLE', {

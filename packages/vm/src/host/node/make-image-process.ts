@@ -1,11 +1,10 @@
-/** The worker that makes an image and puts it into the cache. */
-import { parentPort, workerData } from 'node:worker_threads';
+/** The process that makes an image and puts it into the cache; its options come as the one argument, in JSON. */
 import type { ErrorCode } from '../../base/error-codes.ts';
 import { VmError } from '../../base/errors.ts';
 import type { Progress } from '../../image/progress.ts';
 import { type MakeOptions, makeImage } from './make-image.ts';
 
-/** Ends with the worker's exit; before that `failed` at most once. */
+/** What it says to its parent, until it exits. */
 export type MakeReply =
   | { readonly kind: 'progress'; readonly progress: Progress }
   | {
@@ -17,9 +16,9 @@ export type MakeReply =
       readonly data: Readonly<Record<string, unknown>>;
     };
 
-const post = (reply: MakeReply): void => parentPort?.postMessage(reply);
+const post = (reply: MakeReply): void => void process.send?.(reply);
 
-/** A copy that passes between threads, with its own causes. */
+/** A copy that passes between processes, with its own causes. */
 function plainError(error: unknown): Error | undefined {
   if (error === undefined) return undefined;
   if (!(error instanceof Error)) return new Error('an unknown cause');
@@ -27,10 +26,16 @@ function plainError(error: unknown): Error | undefined {
   return new Error(error.message, cause === undefined ? undefined : { cause });
 }
 
+// Without its parent nobody waits for the image; a download goes on in the next run.
+const orphaned = (): never => process.exit(1);
+process.on('disconnect', orphaned);
 try {
-  await makeImage(workerData as MakeOptions, (progress) => post({ kind: 'progress', progress }));
+  const options: unknown = JSON.parse(process.argv[2] ?? '');
+  await makeImage(options as MakeOptions, (progress) => post({ kind: 'progress', progress }));
 } catch (error) {
   if (!(error instanceof VmError)) throw error;
   const { code, message, remedy = '', data } = error;
   post({ kind: 'failed', code, message, remedy, data, cause: plainError(error.cause) });
 }
+process.off('disconnect', orphaned);
+process.disconnect?.();
