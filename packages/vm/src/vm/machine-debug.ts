@@ -29,11 +29,21 @@ export class MachineDebugTarget implements DebugTarget {
 
   async resume(mode: 'continue' | 'step', breakpoints: readonly Breakpoint[]): Promise<StopReason> {
     if (this.#machine.state === 'ended') return { kind: 'ended' };
+    if (mode === 'step') await this.#holdInterrupts();
     const stopped = new Promise<StopReason>((resolve) => {
       this.#stopped = resolve;
     });
     await this.#machine.debugRun({ singleStep: mode === 'step', breakpoints });
     return stopped;
+  }
+
+  /** For one instruction, as STI does: a timer is always due after a stop, and every step would end in its handler. */
+  async #holdInterrupts(): Promise<void> {
+    const cpu = await this.readRegisters();
+    // A halted vCPU goes on only by an interrupt.
+    if (cpu.events.shadow !== 'none' || cpu.activity !== 'running') return;
+    cpu.events.shadow = 'sti';
+    await this.writeRegisters(cpu);
   }
 
   async readRegisters(): Promise<VcpuRecord> {

@@ -239,6 +239,7 @@ test('a debugger stops, reads and writes memory and registers, steps, and lets g
   assert.equal(memory.readUint(0x1fffff, 1), 1);
   guest.push(() => ({ kind: 'debug', cause: 'step', address: 0x100001n }));
   assert.deepEqual(await target.resume('step', []), { kind: 'step' });
+  assert.equal(loaded.at(-1)?.events.shadow, 'sti');
   const running = target.resume('continue', []);
   await target.interrupt();
   assert.deepEqual(await running, { kind: 'interrupted' });
