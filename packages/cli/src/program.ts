@@ -1,4 +1,5 @@
 /** The command line as a table of commands and options. */
+import { KERNELS } from '@vivarium/vm';
 import { Command } from 'commander';
 import { runDebug } from './commands/debug.ts';
 import { runDoctor } from './commands/doctor.ts';
@@ -28,7 +29,7 @@ export function createProgram(exit: (code: number) => void): Command {
     .option('-m, --memory <size>', 'guest memory', '256m')
     .option('--cpus <number>', 'number of CPUs', '1')
     .option('--engine <engine>', 'auto, soft or kvm', 'auto')
-    .option('--kernel <file>', "a Linux kernel (vmlinux, bzImage) instead of Debian's")
+    .option('--kernel <file>', `a Linux kernel (vmlinux, bzImage), or one of Debian's: ${Object.keys(KERNELS).join(', ')}`)
     .option('--initrd <file>', 'an initramfs instead of the built one')
     .option('--append <string>', 'added to the kernel command line')
     .option('--disk <file>', 'a raw disk image as /dev/vda')
