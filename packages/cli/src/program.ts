@@ -29,7 +29,10 @@ export function createProgram(exit: (code: number) => void): Command {
     .option('-m, --memory <size>', 'guest memory', '256m')
     .option('--cpus <number>', 'number of CPUs', '1')
     .option('--engine <engine>', 'auto, soft or kvm', 'auto')
-    .option('--kernel <file>', `a Linux kernel (vmlinux, bzImage), or one of Debian's: ${Object.keys(KERNELS).join(', ')}`)
+    .option(
+      '--kernel <file>',
+      `a Linux kernel (vmlinux, bzImage), or one of Debian's: ${Object.keys(KERNELS).join(', ')}`,
+    )
     .option('--initrd <file>', 'an initramfs instead of the built one')
     .option('--append <string>', 'added to the kernel command line')
     .option('--disk <file>', 'a raw disk image as /dev/vda')
