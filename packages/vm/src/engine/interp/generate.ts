@@ -10,6 +10,7 @@ import { Bytes, type FunctionBody, ModuleBuilder } from '../../wasm/module.ts';
 import type { Ty } from '../../wasm/opcodes.ts';
 import type { Definition, End, Stmt } from '../../x86/block.ts';
 import { type EmitContext, emitStatements } from '../../x86/emit.ts';
+import type { Form } from '../../x86/ops.ts';
 import * as S from '../../x86/state.ts';
 import { RUN_EXIT, STATUS } from '../unit.ts';
 import { WARM_DEFINITIONS } from './functions.ts';
@@ -28,8 +29,14 @@ const IMPORTS: readonly { name: string; params: readonly Ty[]; result: Ty | null
 /** Warm functions that TypeScript calls. */
 const EXPORTED = ['walk', 'fill', 'fetch_host'];
 
-/** @param memoryPages bounds of the imported memory */
-export function generateInterpreter(memoryPages: { min: number; max: number }): Uint8Array {
+/**
+ * @param memoryPages bounds of the imported memory
+ * @param inline which forms stand in the run loop (benchmarks of that choice)
+ */
+export function generateInterpreter(
+  memoryPages: { min: number; max: number },
+  inline: (form: Form) => boolean = isHot,
+): Uint8Array {
   const module = new ModuleBuilder();
   const indices = new Map<string, number>();
   for (const f of IMPORTS) indices.set(f.name, module.import('env', f.name, ['i32', ...f.params], f.result));
@@ -48,7 +55,7 @@ export function generateInterpreter(memoryPages: { min: number; max: number }): 
   const table = MICRO_FUNCTIONS.map(functionIndex);
   const inlined: { handler: number; ops: InterpOps }[] = [];
   FORMS.forEach((form, i) => {
-    const hot = isHot(form);
+    const hot = inline(form);
     const ops = stage(i, hot);
     if (hot && !hasReturn(ops.statements)) {
       inlined.push({ handler: FIRST_FORM + i, ops });
