@@ -78,7 +78,9 @@ function enterRawMode(stdin: AttachStreams['stdin']): () => void {
 
 function followWindowSize(guest: GuestCommand, stdout: AttachStreams['stdout']): () => void {
   const tell = (): void => {
-    if (stdout.columns !== undefined && stdout.rows !== undefined) guest.resize(stdout.columns, stdout.rows);
+    const { columns = 0, rows = 0 } = stdout;
+    // A terminal that has not been told its size says 0.
+    if (columns > 0 && rows > 0) guest.resize(columns, rows);
   };
   tell();
   stdout.on('resize', tell);

@@ -46,7 +46,9 @@ export class ProgressLine {
     const filled = Math.round(Math.min(share ?? 0, 1) * BAR_CELLS);
     const bar = share === undefined ? '' : `[${'#'.repeat(filled)}${' '.repeat(BAR_CELLS - filled)}] `;
     const line = `viv: ${bar}${describe(update)}${amount(update)}`;
-    this.#target.write(`\r\x1b[K${line.slice(0, (this.#target.columns ?? 80) - 1)}`);
+    // A terminal that has not been told its size says 0.
+    const columns = this.#target.columns ?? 0;
+    this.#target.write(`\r\x1b[K${line.slice(0, (columns > 0 ? columns : 80) - 1)}`);
     this.#lineOpen = true;
   }
 

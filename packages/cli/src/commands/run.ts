@@ -38,8 +38,9 @@ export async function runGuest(options: RunOptions): Promise<number> {
 function guestCommand(options: RunOptions): NonNullable<VmOptions['command']> {
   const argv = options.command.length > 0 ? options.command : options.tty ? ['sh', '-l'] : ['sh'];
   if (!options.tty) return { argv };
-  const { columns = DEFAULT_SIZE.columns, rows = DEFAULT_SIZE.rows } = process.stdout;
-  return { argv, env: { TERM: process.env['TERM'] ?? 'linux' }, tty: { columns, rows } };
+  const { columns, rows } = process.stdout;
+  const tty = columns > 0 && rows > 0 ? { columns, rows } : DEFAULT_SIZE;
+  return { argv, env: { TERM: process.env['TERM'] ?? 'linux' }, tty };
 }
 
 function commandOf(vm: VM): GuestCommand {
