@@ -35,7 +35,10 @@ function normal(text: string): string {
     text
       .replace(/\[rel /, '[')
       // prefixes that change nothing, the distance of a jump
-      .replace(/\b(data16|data32|data64|addr32|xacquire|xrelease|bnd|hnt|ht|notrack|short) /g, '')
+      .replace(
+        /\b(data16|data32|data64|addr32|xacquire|xrelease|bnd|hint-taken|hint-not-taken|notrack|short) /g,
+        '',
+      )
       // reserved NOPs have a register operand that nobody can see
       .replace(/^nop (.*), \w+$/, 'nop $1')
       // string instructions: operands are implied but for a segment
