@@ -85,10 +85,26 @@ export function writeBaseArchive(busybox: Uint8Array, modules: readonly KernelMo
   ]);
 }
 
+/** What `init` mounts, in this order. */
+const FSTAB = `proc /proc proc defaults 0 0
+sys /sys sysfs defaults 0 0
+dev /dev devtmpfs defaults 0 0
+tmp /tmp tmpfs mode=1777 0 0
+run /run tmpfs mode=755 0 0
+`;
+
 /** The base with this version's scripts. */
 export function completeInitramfs(base: Uint8Array, scripts: GuestScripts): Uint8Array {
   const ours = writeCpio([
     folder('viv'),
+    text('viv/fstab', FSTAB),
+    folder('viv/dev'),
+    folder('viv/dev/pts'),
+    folder('viv/dev/shm', 0o1777),
+    link('viv/dev/fd', '/proc/self/fd'),
+    link('viv/dev/stdin', '/proc/self/fd/0'),
+    link('viv/dev/stdout', '/proc/self/fd/1'),
+    link('viv/dev/stderr', '/proc/self/fd/2'),
     file('viv/session', scripts.session, 0o755),
     file('init', scripts.init, 0o755),
   ]);
