@@ -1,7 +1,7 @@
 /** Makes random programs: instructions from all rows, bounded loops, branches, calls, rewritten code, faults. */
 import { ROWS } from '../packages/vm/src/x86/isa/index.ts';
 import { immediateBytes, type Instance, type MemoryOperand } from '../packages/vm/src/x86/encode.ts';
-import { operandBytes } from '../packages/vm/src/x86/row.ts';
+import { operandBytes, type Row } from '../packages/vm/src/x86/row.ts';
 import { CONST_BASE, DATA_BASE, initialFx, STACK_TOP } from '../test/oracle/case.ts';
 import { comparable, masksOf, randomFlags, type Shape, shapesOf } from '../test/oracle/generate.ts';
 import { float64, float80, integer, type Random } from '../test/oracle/random.ts';
@@ -22,12 +22,12 @@ export interface Palette {
   readonly preferred: readonly Shape[];
 }
 
-export function palette(mode: 64 | 32, preferred: (text: string) => boolean = () => false): Palette {
+/** @param preferred row to take often */
+export function palette(mode: 64 | 32, preferred?: Row): Palette {
   const groups = new Map<string, Shape[]>();
   const wanted: Shape[] = [];
   for (const row of ROWS) {
     if (!comparable(row) || row.attributes.has('cpl0')) continue;
-    const isWanted = preferred(row.text);
     if (LEFT_OUT.test(row.mnemonic)) continue;
     if (row.operands.some((o) => 'SCD'.includes(o.kind) || /^[CDESFG]S$/.test(o.size))) continue;
     for (const shape of shapesOf(row)) {
@@ -45,7 +45,7 @@ export function palette(mode: 64 | 32, preferred: (text: string) => boolean = ()
       const list = groups.get(family) ?? [];
       list.push(shape);
       groups.set(family, list);
-      if (isWanted) wanted.push(shape);
+      if (row === preferred) wanted.push(shape);
     }
   }
   const integerShapes = groups.get('integer') ?? [];
