@@ -48,7 +48,7 @@ export interface GeneratedCase {
  * kernel emulates it. The bare-metal suite covers these.
  */
 const NOT_COMPARABLE =
-  /^(SYSCALL|SYSRET|SYSENTER|SYSEXIT|CPUID|RDTSCP?|RDPMC|RDRAND|RDSEED|RDPID|SGDT|SIDT|SLDT|STR|SMSW|VMCALL|VMMCALL|IRET|RETF|LES|LDS|LSS|LFS|LGS|LAR|LSL|VERR|VERW|INT|XGETBV|XSETBV|XSAVE.*|XRSTOR.*|FXSAVE(64)?|FXRSTOR(64)?|MONITOR|MWAIT|PAUSE)$/;
+  /^(SYSCALL|SYSRET|SYSENTER|SYSEXIT|CPUID|RDTSCP?|RDPMC|RDRAND|RDSEED|RDPID|SGDT|SIDT|SLDT|STR|SMSW|VMCALL|VMMCALL|IRET|RETF|LES|LDS|LSS|LFS|LGS|LAR|LSL|VERR|VERW|INT|XGETBV|XSETBV|XSAVE.*|XRSTOR.*|MONITOR|MWAIT|PAUSE)$/;
 
 export function comparable(row: Row): boolean {
   if (NOT_COMPARABLE.test(row.mnemonic)) return false;
@@ -214,6 +214,7 @@ export function randomFx(r: Random, row: Row): Uint8Array | undefined {
     /^F/.test(row.mnemonic) && row.encoding.map === '' ? true : feature === 'x87' || feature === 'fpu';
   const vector = row.operands.some((o) => 'VWU'.includes(o.kind)) || /sse|LDMXCSR|STMXCSR/.test(feature);
   const mmx = row.operands.some((o) => 'PQN'.includes(o.kind)) || feature === 'mmx';
+  if (feature === 'fxsr') return fxImage(r, row);
   if (!x87 && !vector && !mmx) return undefined;
   const fx = initialFx();
   const view = new DataView(fx.buffer);
@@ -227,6 +228,15 @@ export function randomFx(r: Random, row: Row): Uint8Array | undefined {
     if (r.chance(30)) view.setUint16(2, r.below(8) << 11, true);
   }
   if (x87) randomX87(r, view);
+  return fx;
+}
+
+/** A whole image; now and then with MXCSR bits that FXRSTOR refuses. */
+function fxImage(r: Random, row: Row): Uint8Array {
+  const fx = initialFx();
+  const view = new DataView(fx.buffer);
+  randomXmm(r, row, view);
+  randomX87(r, view);
   return fx;
 }
 
@@ -314,8 +324,9 @@ export function generate(shape: Shape, r: Random, hostile = 8): GeneratedCase {
   if (shape.memory && hasModrm(row)) {
     const spec = row.operands.find((o) => 'EMWQ'.includes(o.kind));
     bytes = spec === undefined ? 16 : Math.max(1, operandBytes(spec, opsize) || 16);
+    if (row.feature === 'fxsr') bytes = 512;
     address = randomAddress(r, bytes, hostile);
-    if (bytes === 16 && !r.chance(20)) address &= -16;
+    if (bytes % 16 === 0 && !r.chance(20)) address &= -16;
     // what may end without the write (unmasked x87 exception, ARPL) does not look at its segment then
     const uncertain = row.mnemonic === 'ARPL' || (/^F/.test(row.mnemonic) && spec?.access !== 'r');
     if (mode === 64 && r.chance(5)) {
@@ -530,7 +541,10 @@ function memoryContent(r: Random, row: Row, bytes: number, opsize: number): Uint
   const out = new Uint8Array(bytes);
   const name = row.mnemonic;
   if (/^(JMP|CALL)$/.test(name)) out.set(bytesOf(target(r), bytes));
-  else if (bytes === 10) {
+  else if (row.feature === 'fxsr') {
+    out.set(fxImage(r, row).subarray(0, bytes));
+    if (r.chance(10)) out[26] = 1;
+  } else if (bytes === 10) {
     const { significand, exponent } = float80(r);
     out.set(bytesOf(BigInt.asUintN(64, significand) | (BigInt(exponent) << 64n), 10));
     if (name === 'FBLD' && r.chance(80))
