@@ -314,6 +314,8 @@ export class Interpreter implements MemoryUnit {
 
   // ---- debugging ----
 
+  /** The widths in the state are those of 64-bit mode. */
+  #wide = false;
   #single = false;
   #watching = false;
   /** One instruction per block from now on, or whole blocks. */
@@ -330,6 +332,8 @@ export class Interpreter implements MemoryUnit {
 
   /** Masks and bounds that depend on SS and CS outside 64-bit mode. */
   #setWidths(long: boolean): void {
+    if (long && this.#wide) return;
+    this.#wide = long;
     const cs = S.SEGMENTS + S.SEG.CS * S.SEGMENT_STRIDE;
     const ss = this.#get(S.SEGMENTS + S.SEG.SS * S.SEGMENT_STRIDE + S.SEG_ATTRIBUTES);
     const stack = long ? -1n : (ss & (1 << 14)) !== 0 ? 0xffff_ffffn : 0xffffn;

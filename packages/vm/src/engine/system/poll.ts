@@ -44,19 +44,26 @@ export class EventPoll {
 
   poll(): Next {
     const events = this.#events;
-    this.#mailbox.takeAttention();
-    const requests = this.#mailbox.takeRequests();
-    if ((requests & Request.FLUSH_CODE) !== 0) events.flushCode = true;
-    if ((requests & Request.NMI) !== 0) events.nmiPending = true;
-    this.#apic.takePosted();
-    if ((requests & Request.RESET) !== 0) return 'reset';
-    if ((requests & Request.STOP) !== 0) return 'stop';
+    if (this.#mailbox.takeAttention()) {
+      const end = this.#takeMail();
+      if (end !== null) return end;
+    }
     if (events.activity === 'shutdown') return 'shutdown';
     if (events.activity === 'wait-for-sipi') return 'halt';
     this.#apic.expire(this.#clock.nowNs());
     if (this.#deliver() === 'shutdown') return 'shutdown';
     this.#cpu.set32(S.INTERRUPT_WINDOW, this.#apic.pending() >= 0 ? 1 : 0);
     return this.#halted() ? 'halt' : 'run';
+  }
+
+  /** What others left: whoever leaves something calls for attention after it. */
+  #takeMail(): Next | null {
+    const requests = this.#mailbox.takeRequests();
+    if ((requests & Request.FLUSH_CODE) !== 0) this.#events.flushCode = true;
+    if ((requests & Request.NMI) !== 0) this.#events.nmiPending = true;
+    this.#apic.takePosted();
+    if ((requests & Request.RESET) !== 0) return 'reset';
+    return (requests & Request.STOP) !== 0 ? 'stop' : null;
   }
 
   #halted(): boolean {
