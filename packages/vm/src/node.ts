@@ -2,7 +2,7 @@
 export { ERROR_CODES, type ErrorCode } from './base/error-codes.ts';
 export { VmError, type VmErrorOptions } from './base/errors.ts';
 export { parseSize } from './base/size.ts';
-export { explainFile, type ExplainFileOptions } from './host/node/explain.ts';
+export { explainFile, type ExplainFileOptions, traceFormatter } from './host/node/debug-tools.ts';
 export { type PrepareOptions, prepareBusybox } from './host/node/images.ts';
 export { storeMirror } from './host/node/make-image.ts';
 export { type FileSource, VM, type VmOptions } from './host/node/start.ts';
@@ -11,6 +11,7 @@ export type { OnProgress, Progress } from './image/progress.ts';
 export type { MachineState } from './machine/lifecycle.ts';
 export { chooseEngine, type EngineChoice, type EngineWish } from './vm/engine-choice.ts';
 export type { GuestProcess, TerminalSize } from './vm/guest-session.ts';
-export { type Trace, type TraceEntry, TraceFormatter, type TraceRequest } from './vm/trace.ts';
+export type { Trace, TraceEntry, TraceRequest } from './vm/trace.ts';
+export type { TraceFormatter } from './vm/trace-format.ts';
 export type { MachineExit } from './vm/machine.ts';
 export type { ExecResult } from './vm.ts';

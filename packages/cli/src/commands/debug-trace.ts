@@ -1,7 +1,7 @@
 /** `viv debug trace`: boots a kernel and writes what it executes, one line per instruction or block. */
 import { once } from 'node:events';
 import { createWriteStream } from 'node:fs';
-import { TraceFormatter, VM, type VmOptions } from '@vivarium/vm';
+import { traceFormatter, VM, type VmOptions } from '@vivarium/vm';
 import { parseCount, parseDebugArguments, usageError } from './debug-options.ts';
 
 export const TRACE_USAGE =
@@ -30,7 +30,7 @@ export async function runTrace(args: readonly string[]): Promise<number> {
     paused: true,
     noReboot: true,
   });
-  const formatter = new TraceFormatter();
+  const formatter = await traceFormatter();
   try {
     for (let left = count; left > 0; ) {
       const { entries, exit } = await vm.trace({ count: Math.min(left, BATCH), granularity });

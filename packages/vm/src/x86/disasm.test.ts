@@ -12,7 +12,7 @@ import { ROWS } from './isa/index.ts';
 
 const iced = createRequire(import.meta.url)('iced-x86') as typeof import('iced-x86');
 const ADDRESS = 0x10000000n;
-const RANDOM_STRINGS = Number(process.env['VIV_TEST_DISASM'] ?? 100_000);
+const RANDOM_STRINGS = process.env['VIV_TEST_SHORT'] === '1' ? 100_000 : 1_000_000;
 
 function outsideFormatter(): import('iced-x86').Formatter {
   const f = new iced.Formatter(iced.FormatterSyntax.Intel);

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { CODE, tinyKernel } from '../../../../../test/support/tiny-kernel.ts';
-import { TraceFormatter } from '../../vm/trace.ts';
+import { TraceFormatter } from '../../vm/trace-format.ts';
 import { VM } from './start.ts';
 
 /** mov ecx, 3; inc eax; loop back; then power off */

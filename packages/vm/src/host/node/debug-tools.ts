@@ -1,8 +1,9 @@
-/** `viv debug explain`: finds the code in a file. */
+/** What `viv debug` needs. The instruction table is loaded when asked for: a machine's main thread has no use for it. */
 import { VmError } from '../../base/errors.ts';
-import { type CodeMode, explain } from '../../engine/explain.ts';
+import type { CodeMode } from '../../engine/explain.ts';
 import { extractVmlinux } from '../../firmware/kernel/vmlinux.ts';
 import { parseElf } from '../../firmware/loaders/elf.ts';
+import type { TraceFormatter } from '../../vm/trace-format.ts';
 import { nodeDecompressor } from './decompressor.ts';
 
 export interface ExplainFileOptions {
@@ -24,6 +25,7 @@ export async function explainFile(file: Uint8Array, o: ExplainFileOptions): Prom
         'Take an address of the kernel as it is linked, for example 0xffffffff81000000; --base ADDRESS for plain code',
     });
   }
+  const { explain } = await import('../../engine/explain.ts');
   return explain({ address: o.address, bytes, mode: o.mode ?? 2 });
 }
 
@@ -43,4 +45,9 @@ async function kernelCode(file: Uint8Array, address: bigint): Promise<Uint8Array
     }
   }
   return undefined;
+}
+
+export async function traceFormatter(): Promise<TraceFormatter> {
+  const { TraceFormatter } = await import('../../vm/trace-format.ts');
+  return new TraceFormatter();
 }
