@@ -3,6 +3,7 @@ import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { NODE_ENV, NODE_FLAGS } from '../packages/cli/bin/runtime.js';
 import type { BootFiles, Guest, Measured } from './guest.ts';
 
 type Answer = { readonly event?: string } & Partial<Measured>;
@@ -14,7 +15,9 @@ export class GuestProcess {
 
   constructor(files: BootFiles, quiet: boolean) {
     const script = join(import.meta.dirname, 'guest-process.mjs');
-    this.child = spawn(process.execPath, [script, JSON.stringify({ ...files, quiet })]);
+    this.child = spawn(process.execPath, [...NODE_FLAGS, script, JSON.stringify({ ...files, quiet })], {
+      env: { ...NODE_ENV, ...process.env },
+    });
     this.child.stderr.pipe(process.stderr);
     this.#lines = createInterface({ input: this.child.stdout })[Symbol.asyncIterator]();
   }

@@ -2,7 +2,7 @@
 // The command `viv`. Runs on Node 20 and newer; the program itself on the Node that the package pins.
 import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { exitAs, ownMajor, PINNED_MAJOR, pinnedNode, runChild } from './runtime.js';
+import { exitAs, NODE_ENV, NODE_FLAGS, ownMajor, PINNED_MAJOR, pinnedNode, runChild } from './runtime.js';
 import { isVersion, printVersion } from './version.js';
 
 const args = process.argv.slice(2);
@@ -27,6 +27,11 @@ if (isVersion(args)) {
     const { main } = await import('../dist/main.js');
     await main(args);
   } else {
-    exitAs(await runChild(node, [fileURLToPath(import.meta.url), ...args]));
+    exitAs(
+      await runChild(node, [...NODE_FLAGS, fileURLToPath(import.meta.url), ...args], {
+        ...NODE_ENV,
+        ...process.env,
+      }),
+    );
   }
 }
