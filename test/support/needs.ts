@@ -38,6 +38,10 @@ export const NEEDS: readonly Need[] = [
   { program: 'xz', debianPackage: 'xz-utils', why: 'firmware/kernel: compressed test kernels' },
   { program: 'gpg', debianPackage: 'gnupg', why: 'image/debian: signatures made by an outside program' },
   { program: 'script', debianPackage: 'bsdutils', why: 'test/e2e: a terminal' },
+  { program: 'bc', debianPackage: 'bc', why: 'test/programs: runs in the guest as on the host' },
+  { program: 'gawk', debianPackage: 'gawk', why: 'test/programs: the same' },
+  { program: 'mawk', debianPackage: 'mawk', why: 'test/programs: the same' },
+  { program: 'shasum', debianPackage: 'perl', why: 'test/programs: perl with its modules' },
   { program: 'git', debianPackage: 'git', why: 'test/project: clones and tracked files' },
 ];
 

@@ -1,0 +1,1 @@
+exec sh "${0%/*}/awk-jobs.sh" "$1" mawk
