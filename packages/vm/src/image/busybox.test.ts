@@ -49,7 +49,7 @@ function kernelDeb(modules: Readonly<Record<string, string>> = MODULES): Buffer 
   ]);
 }
 
-const busyboxDeb = (): Buffer => deb([{ path: './bin/busybox', data: 'code[\0[[\0cat\0sh\0\0more' }]);
+const busyboxDeb = (): Buffer => deb([{ path: './bin/busybox', data: 'a busybox' }]);
 
 const kernelPackages = (version: string, file: Buffer): FixturePackage[] => [
   { name: 'linux-image-cloud-amd64', version, depends: `${KERNEL} (= ${version})`, file: deb([]) },
@@ -150,7 +150,7 @@ describe('prepareBusybox', () => {
     const order =
       /virtio_ring\.ko\nvirtio\.ko\nvirtio_mmio\.ko\nodd_helper\.ko\nvirtio_console\.ko\nvirtio_blk\.ko\n/;
     assert.match(initrd, order);
-    for (const part of ['bin/cat\0', '#!init', '#!session', 'depends=virtio,virtio_ring\0']) {
+    for (const part of ['a busybox', '#!init', '#!session', 'depends=virtio,virtio_ring\0']) {
       assert.ok(initrd.includes(part), part);
     }
     checkCache(0);

@@ -65,7 +65,7 @@ export interface BusyboxOptions {
 
 /** Where the parts of a prepared image are in the cache. Raise the version when they are made differently. */
 interface ImageRecord {
-  readonly version: 2;
+  readonly version: 3;
   readonly release: string;
   readonly packages: readonly string[];
   readonly kernel: { readonly sha256: string; readonly size: number };
@@ -91,7 +91,7 @@ export async function cachedBusybox(
   name: KernelName,
 ): Promise<PreparedImage | undefined> {
   const record = (await cache.readRecord(recordName(name))) as ImageRecord | undefined;
-  if (record?.version !== 2) return undefined;
+  if (record?.version !== 3) return undefined;
   const base = await cache.get(record.base.sha256, record.base.size);
   if (base === undefined || !(await cache.has(record.kernel.sha256, record.kernel.size))) return undefined;
   const { release, packages } = record;
@@ -262,7 +262,7 @@ async function make(ports: BusyboxPorts, options: BusyboxOptions): Promise<Prepa
   const base = writeBaseArchive(await unpackBusybox(ports, chosen.busybox, busyboxFile), files.modules);
   const packages = [chosen.kernel, chosen.busybox].map((item) => `${item.name} ${item.version}`);
   const record: ImageRecord = {
-    version: 2,
+    version: 3,
     release: files.release,
     packages,
     kernel: { sha256: await ports.cache.put(kernel), size: kernel.length },

@@ -40,29 +40,11 @@ const FOLDERS = [
 /** What busybox's acpid runs for the power button. */
 const POWER_BUTTON = '#!/bin/sh\nexec busybox poweroff -f\n';
 
-/** What the scripts need as files; a shell of busybox finds its other applets in itself. */
-const LEAST_APPLETS = ['mount', 'sh'];
+/** What must be there before `init` can make the links for all applets. */
+const FIRST_APPLETS = ['mount', 'sh'];
 
-/** The applet names that a busybox binary carries: a sorted table, NUL-separated, that begins with `[`, `[[`. */
-export function appletNames(busybox: Uint8Array): string[] {
-  const start = encoder.encode('[\0[[\0');
-  const decoder = new TextDecoder('latin1');
-  for (let at = busybox.indexOf(0x5b); at >= 0; at = busybox.indexOf(0x5b, at + 1)) {
-    if (!start.every((byte, index) => busybox[at + index] === byte)) continue;
-    const names: string[] = [];
-    for (let from = at; ; ) {
-      const end = busybox.indexOf(0, from);
-      if (end <= from) return names;
-      names.push(decoder.decode(busybox.subarray(from, end)));
-      from = end + 1;
-    }
-  }
-  return LEAST_APPLETS;
-}
-
-/** Packaged files: busybox with a link for each of its applets, the modules and their order, a minimal /etc. */
+/** Packaged files: busybox, the modules and their order, a minimal /etc. */
 export function writeBaseArchive(busybox: Uint8Array, modules: readonly KernelModule[]): Uint8Array {
-  const applets = appletNames(busybox).filter((name) => name !== 'busybox' && !name.includes('/'));
   return writeCpio([
     ...FOLDERS.map((path) => folder(path)),
     folder('root', 0o700),
@@ -75,7 +57,7 @@ export function writeBaseArchive(busybox: Uint8Array, modules: readonly KernelMo
     link('var/run', '../run'),
     { kind: 'character-device', path: 'dev/console', mode: 0o600, major: 5, minor: 1 },
     file('bin/busybox', busybox, 0o755),
-    ...applets.map((name) => link(`bin/${name}`, 'busybox')),
+    ...FIRST_APPLETS.map((name) => link(`bin/${name}`, 'busybox')),
     text('etc/passwd', 'root:x:0:0:root:/root:/bin/sh\n'),
     text('etc/group', 'root:x:0:\n'),
     text('etc/hosts', '127.0.0.1 localhost\n'),
