@@ -56,7 +56,7 @@ export function parseRunOptions(
     append: text(raw, 'append'),
     disk: text(raw, 'disk'),
     mirror: text(raw, 'mirror'),
-    gdbPort: gdb === undefined ? undefined : wholeNumber(gdb, '--gdb', 1, 65535),
+    gdbPort: gdb === undefined ? undefined : wholeNumber(gdb, '--gdb', 0, 65535),
     console: raw['console'] === true,
   };
 }
