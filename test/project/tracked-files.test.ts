@@ -34,7 +34,7 @@ const FORBIDDEN: readonly { readonly what: string; readonly pattern: RegExp; rea
 const EXAMPLE_HOST = /https?:\/\/([\w.-]*\.)?(example(\.\w+)?|invalid|test|localhost|127\.0\.0\.1)\b/i;
 
 function trackedFiles(): string[] {
-  return execFileSync('git', ['ls-files', '-z'], { cwd: root, encoding: 'utf8' })
+  return execFileSync('git', ['-c', 'safe.directory=*', 'ls-files', '-z'], { cwd: root, encoding: 'utf8' })
     .split('\0')
     .filter((name) => name !== '');
 }

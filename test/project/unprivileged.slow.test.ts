@@ -4,7 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
-import { cpSync, existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -27,7 +27,10 @@ if (isRoot && hasProgram('setpriv')) {
       const clone = join(folder, 'clone');
       const home = join(folder, 'home');
       mkdirSync(home);
-      execFileSync('git', ['clone', '-q', '--no-hardlinks', root, clone]);
+      // The tree may belong to somebody else than the user who tests it. git believes only its user's settings here.
+      writeFileSync(join(folder, '.gitconfig'), '[safe]\n\tdirectory = *\n');
+      const gitEnv = { ...process.env, HOME: folder, XDG_CONFIG_HOME: folder };
+      execFileSync('git', ['clone', '-q', '--no-hardlinks', root, clone], { env: gitEnv });
       // What was downloaded already: the cache goes by digest, and the mirror is spared.
       const downloads = join(root, '.cache/tests');
       if (existsSync(downloads)) cpSync(downloads, join(clone, '.cache/tests'), { recursive: true });
