@@ -1,21 +1,31 @@
 /** Debian's kernel and busybox, booted once and put through what a machine can do. */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { prepareBusybox, VM } from '../../packages/vm/src/node.ts';
 import { missing } from '../support/needs.ts';
 
 const LIMIT = { timeout: 120_000 };
+const folder = mkdtempSync(join(tmpdir(), 'viv-boot-'));
+const disk = join(folder, 'disk.img');
+const readOnlyDisk = join(folder, 'read-only.img');
 let vm: VM;
 let release: string;
 
 before(async () => {
   release = (await prepareBusybox()).release;
-  vm = await VM.start({ image: 'busybox', gdb: 0 });
+  writeFileSync(disk, new Uint8Array(4 << 20).fill(0x5a));
+  writeFileSync(readOnlyDisk, new Uint8Array(1 << 20).fill(0xa5));
+  vm = await VM.start({ image: 'busybox', gdb: 0, disks: [disk, { path: readOnlyDisk, readOnly: true }] });
 }, LIMIT);
 
 after(async () => {
   await vm.powerOff();
+  rmSync(folder, { recursive: true });
 });
 
 async function gdb(...commands: readonly string[]): Promise<string> {
@@ -58,6 +68,22 @@ test('init takes commands', LIMIT, async () => {
   });
   assert.equal((await vm.exec(['/nonexistent'])).exitCode, 127);
   assert.equal((await vm.exec(['sh', '-c', 'kill -TERM $$'])).exitCode, 143);
+});
+
+test('disks are read and written, the read-only one is only read', LIMIT, async () => {
+  const script = [
+    'cat /sys/block/vda/size /sys/block/vdb/size /sys/block/vdb/ro',
+    'dd if=/dev/vda bs=512 skip=8191 2>/dev/null | sha256sum',
+    'printf "written by the guest" | dd of=/dev/vda bs=512 seek=2 conv=notrunc,fsync 2>/dev/null',
+    'dd if=/dev/zero of=/dev/vdb bs=512 count=1 conv=fsync 2>/dev/null || echo refused',
+  ].join('\n');
+  const { stdout } = await vm.exec(['sh', '-c', script]);
+  const sector = createHash('sha256').update(new Uint8Array(512).fill(0x5a)).digest('hex');
+  assert.equal(stdout, `8192\n2048\n1\n${sector}  -\nrefused\n`);
+  const written = readFileSync(disk);
+  assert.equal(written.subarray(1024, 1044).toString(), 'written by the guest');
+  assert.ok(written.subarray(2048).every((byte) => byte === 0x5a));
+  assert.ok(readFileSync(readOnlyDisk).every((byte) => byte === 0xa5));
 });
 
 test('much data goes through unharmed, both ways', LIMIT, async () => {
