@@ -96,3 +96,15 @@ test('strings move whole pages and stop exactly at the end', () => {
   assert.equal(view.getBigUint64(vcpu.area + S.GPR + 7 * 8, true), 0x20004n + 24000n);
   for (let i = 0; i < 3000; i++) assert.equal(view.getUint32(ram + 0x20004 + i * 8, true), i);
 });
+
+test('a module generated from other tables is refused', () => {
+  const bytes = generateInterpreter({ min: 1, max: 65536 });
+  const at = Buffer.from(bytes).indexOf('vivarium') + 'vivarium'.length;
+  bytes[at] = bytes[at] === 0x30 ? 0x31 : 0x30;
+  const layout = layoutMemory(16 << 20);
+  const memory = new wasm.Memory({ initial: layout.wasmPages, maximum: layout.wasmPages, shared: true });
+  const hooks = { mmioRead: () => 0, mmioWrite: () => {}, system: () => 0, watch: () => {} };
+  assert.throws(() => new Interpreter({ memory, module: new wasm.Module(bytes), layout, index: 0, hooks }), {
+    code: 'ENGINE_UNAVAILABLE',
+  });
+});

@@ -3,12 +3,13 @@
  * uses. It decodes what the interpreter has not met, and keeps the state that is derived from the architecture's
  * (modes, TLBs, keys of the jump cache).
  */
-import { assert } from '../base/errors.ts';
+import { assert, VmError } from '../base/errors.ts';
 import { type MemoryLayout, VCPU_BASE, VCPU_STRIDE } from '../machine/layout.ts';
 import { wasm, type WasmModule } from '../wasm/api.ts';
 import { HAS_ERROR_CODE, VECTOR } from '../x86/ops.ts';
 import * as S from '../x86/state.ts';
 import { CodeCache } from './code-cache.ts';
+import { DIGEST_SECTION, tableDigest } from './interp/digest.ts';
 import { type MemoryUnit, RUN_EXIT } from './unit.ts';
 
 const CR0_EM = 4;
@@ -67,6 +68,7 @@ export class Interpreter implements MemoryUnit {
 
   constructor(options: InterpreterOptions) {
     const { memory, layout, index, hooks } = options;
+    checkModule(options.module);
     this.area = VCPU_BASE + index * VCPU_STRIDE;
     this.#layout = layout;
     this.#i32 = new Int32Array(memory.buffer);
@@ -388,6 +390,17 @@ export class Interpreter implements MemoryUnit {
     this.#set(S.KEY_KERNEL, FIRST_GENERATION);
     this.#set(S.KEY_USER, FIRST_GENERATION);
   }
+}
+
+/** A module made from other tables would run the wrong instructions. */
+function checkModule(module: WasmModule): void {
+  const [section] = wasm.Module.customSections(module, DIGEST_SECTION);
+  const found = section === undefined ? '' : String.fromCharCode(...new Uint8Array(section));
+  if (found === tableDigest()) return;
+  throw new VmError('ENGINE_UNAVAILABLE', {
+    message: 'The generated interpreter does not belong to this version of the engine',
+    remedy: 'Generate it again: npm run build; or reinstall the package',
+  });
 }
 
 /** A limit that cuts nothing off: 64-bit mode's, or 4 GiB. */

@@ -19,7 +19,10 @@ export type WasmImports = Readonly<Record<string, Readonly<Record<string, unknow
 
 interface WasmNamespace {
   Memory: new (descriptor: { initial: number; maximum: number; shared: true }) => WasmMemory;
-  Module: new (bytes: Uint8Array) => WasmModule;
+  Module: {
+    new (bytes: Uint8Array): WasmModule;
+    customSections(module: WasmModule, name: string): ArrayBuffer[];
+  };
   Instance: new (module: WasmModule, imports: WasmImports) => WasmInstance;
   compile(bytes: Uint8Array): Promise<WasmModule>;
   validate(bytes: Uint8Array): boolean;

@@ -95,6 +95,7 @@ export class ModuleBuilder {
   readonly #functions: (FunctionBody | null)[] = [];
   readonly #types: string[] = [];
   readonly #exports: { name: string; index: number }[] = [];
+  readonly #custom: { name: string; text: string }[] = [];
   #table: readonly number[] = [];
 
   /** Adds an imported function. @returns its index */
@@ -116,6 +117,10 @@ export class ModuleBuilder {
   /** Fills table 0 with these functions, from slot 0. */
   table(functions: readonly number[]): void {
     this.#table = functions;
+  }
+  /** Adds a custom section with this text. */
+  custom(name: string, text: string): void {
+    this.#custom.push({ name, text });
   }
   /** Index of a function type. */
   type(params: readonly Ty[], result: Ty | null): number {
@@ -204,6 +209,12 @@ export class ModuleBuilder {
         s.append(body.bytes());
       }
     });
+    for (const { name, text } of this.#custom) {
+      section(out, 0, (s) => {
+        s.name(name);
+        s.byte(...[...text].map((c) => c.charCodeAt(0)));
+      });
+    }
     section(out, 0, (s) => this.#names(s));
     return out.bytes().slice();
   }

@@ -14,6 +14,7 @@ import type { Form } from '../../x86/ops.ts';
 import * as S from '../../x86/state.ts';
 import { RUN_EXIT, STATUS } from '../unit.ts';
 import { WARM_DEFINITIONS } from './functions.ts';
+import { DIGEST_SECTION, tableDigest } from './digest.ts';
 import { FIRST_FORM, FORMS } from './handlers.ts';
 import { InterpOps } from './interp-ops.ts';
 import { isHot } from './hot.ts';
@@ -71,6 +72,7 @@ export function generateInterpreter(
   module.body(run, runLoop(inlined, table.length, functionIndex, module.type(['i32', 'i32'], 'i32')));
   module.export('run', run);
   module.table(table);
+  module.custom(DIGEST_SECTION, tableDigest());
   return module.write(memoryPages);
 }
 
