@@ -21,7 +21,7 @@ test('random programs do what the host’s CPU does', native, () => {
   assert.equal(status, 0);
 });
 
-for (const row of ['ADD Ev,Gv', 'PADDW Vx,Wx', 'FMUL ST,STi', 'JZ Jb', 'FSIN', 'POPF']) {
+for (const row of ['ADD Ev,Gv', 'PADDW Vx,Wx', 'JZ Jb', 'POPF']) {
   test(`a bug put into ${row} is caught`, native, () => {
     const { output, lines, status } = run('--programs', '2000', '--seed', '1', '--inject', row);
     assert.match(lines.at(-1) ?? '', /^programs=\d+ differences=[1-9]\d*$/, output);
