@@ -11,6 +11,10 @@ import { BlockIndex, HEADER_BYTES } from './block-index.ts';
 import { handlerOf, MICRO } from './interp/handlers.ts';
 
 const MAX_INSTRUCTIONS = 64;
+/** Room for records at first: a machine that booted keeps half of what it ever decoded. */
+const FIRST_ROOM = 8 << 20;
+/** Filled again within this many returns of the interpreter, the room doubles: the working set is larger. */
+const SOON = 2000;
 /** #GP(0), as an immediate of the micro-operation UNDEFINED. */
 const GENERAL_PROTECTION = 13 | 0x100;
 const { REC } = S;
@@ -36,6 +40,11 @@ export class CodeCache {
   readonly #blocks: BlockIndex;
   readonly #crossing = new Uint8Array(32);
   #next: number;
+  #room = FIRST_ROOM;
+  /** How often the interpreter had returned when the room was full. */
+  #filled = 0;
+  /** How often the interpreter came back at a boundary so far: a clock that runs as the guest does. */
+  returns = 0;
   /** Blocks decoded and whole-cache flushes so far, for `viv debug` and benchmarks. */
   decoded = 0;
   flushes = 0;
@@ -56,8 +65,8 @@ export class CodeCache {
    */
   decodeBlock(hostAddress: number, rip: bigint, room: number): boolean {
     const host = hostAddress >>> 0;
-    const { area, areaBytes } = this.#o;
-    if (this.#next + (MAX_INSTRUCTIONS * 3 + 4) * REC.SIZE > area + areaBytes) this.flush();
+    const { area } = this.#o;
+    if (this.#next + (MAX_INSTRUCTIONS * 3 + 4) * REC.SIZE > area + S.RECORDS + this.#room) this.#makeRoom();
     const mode = this.#i32[(area + S.BLOCK_MODE) >> 2] as number;
     const known = this.#blocks.find(host, mode);
     if (known !== 0) {
@@ -150,6 +159,14 @@ export class CodeCache {
   /** Drops the block at `host` (its second page moved). */
   recode(host: number): void {
     this.written(host, 1);
+  }
+
+  /** Drops everything, the one way to drop what is not used any more. */
+  #makeRoom(): void {
+    if (this.returns - this.#filled < SOON)
+      this.#room = Math.min(this.#room * 2, this.#o.areaBytes - S.RECORDS);
+    this.#filled = this.returns;
+    this.flush();
   }
 
   flush(): void {

@@ -106,7 +106,10 @@ export class Interpreter implements MemoryUnit {
   run(): RunResult {
     for (;;) {
       const reason = this.#exports.run(this.area);
-      if (reason === RUN_EXIT.BOUNDARY) return 'boundary';
+      if (reason === RUN_EXIT.BOUNDARY) {
+        this.code.returns++;
+        return 'boundary';
+      }
       if (reason === RUN_EXIT.NO_BLOCK) {
         if (this.#get(S.FAULT) !== 0) return 'fault';
         if (!this.code.decodeBlock(this.#get(S.FETCH_HOST), this.#linearRip(), this.#codeRoom()))
