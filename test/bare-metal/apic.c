@@ -29,10 +29,12 @@ static int on_interrupt(struct frame *f) {
   if (f->vector != 2) apic_write(EOI, 0);
   return 1;
 }
+#define ENABLE() asm volatile("sti" : : : "memory")
+#define DISABLE() asm volatile("cli" : : : "memory")
+static void settle(void) { for (volatile int i = 0; i < 200; i++); }
+
 static void set_up(int want_x2) {
   x2 = 0;
-  memset((void *)got, 0, sizeof got);
-  arrived = 0;
   wrmsr(0x1b, 0xfee00900 & ~0x400);
   if (want_x2) { wrmsr(0x1b, 0xfee00d00); x2 = 1; }
   apic_write(SPURIOUS, 0x1ff);
@@ -40,6 +42,11 @@ static void set_up(int want_x2) {
   apic_write(LVT_LINT0, 0x10000);
   apic_write(TPR, 0);
   hook = on_interrupt;
+  ENABLE();
+  settle(); /* what an earlier test's timer left pending */
+  DISABLE();
+  memset((void *)got, 0, sizeof got);
+  arrived = 0;
 }
 static void tear_down(void) {
   apic_write(LVT_TIMER, 0x10000);
@@ -47,9 +54,6 @@ static void tear_down(void) {
   hook = 0;
   if (x2) { wrmsr(0x1b, 0xfee00100); x2 = 0; wrmsr(0x1b, 0xfee00900); }
 }
-#define ENABLE() asm volatile("sti" : : : "memory")
-#define DISABLE() asm volatile("cli" : : : "memory")
-static void settle(void) { for (volatile int i = 0; i < 200; i++); }
 
 static void modes(void (*body)(void)) {
   set_up(0);
@@ -181,8 +185,6 @@ APIC_TEST(timer_masked) {
   apic_write(DIVIDE, 0xb);
   apic_write(LVT_TIMER, 0x10000 | VECTOR);
   ENABLE();
-  settle(); /* what an earlier test's timer left pending */
-  got[VECTOR] = 0;
   apic_write(INITIAL, 1000);
   for (u64 t = rdtsc(); rdtsc() - t < 3000000ull;);
   DISABLE();
