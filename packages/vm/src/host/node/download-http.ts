@@ -8,7 +8,8 @@ const IDLE_MS = 30_000;
 
 async function request(url: URL, headers: Readonly<Record<string, string>>): Promise<IncomingMessage> {
   // Loaded only here: TLS costs 15 MB, and a machine whose image is in the cache downloads nothing.
-  const { Agent, get: send } = url.protocol === 'https:' ? await import('node:https') : await import('node:http');
+  const { Agent, get: send } =
+    url.protocol === 'https:' ? await import('node:https') : await import('node:http');
   const settings = { proxyEnv: process.env, timeout: IDLE_MS };
   const options = {
     agent: new Agent(settings),
