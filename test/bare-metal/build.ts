@@ -73,8 +73,11 @@ export function parseSerial(text: string): SuiteResult {
   };
 }
 
-/** Runs the ELF under QEMU. @returns what it wrote to the serial port */
-export function runUnderQemu(elf: string, accel: 'tcg' | 'kvm', only = ''): string {
+/**
+ * Runs the ELF under QEMU; under 'tcg-icount' with a clock that follows the instructions, so that a busy host changes
+ * no result. @returns what it wrote to the serial port
+ */
+export function runUnderQemu(elf: string, accel: 'tcg' | 'tcg-icount' | 'kvm', only = ''): string {
   // A file, not standard output: QEMU drops what a slow reader has not taken when the guest ends it.
   const serial = join(mkdtempSync(join(tmpdir(), 'viv-serial-')), 'serial');
   const run = spawnSync(
@@ -91,7 +94,8 @@ export function runUnderQemu(elf: string, accel: 'tcg' | 'kvm', only = ''): stri
         '-serial',
         `file:${serial}`,
       ],
-      ...['-accel', accel, '-cpu', accel === 'kvm' ? 'host' : 'max,la57=off'],
+      ...['-accel', accel === 'kvm' ? 'kvm' : 'tcg', '-cpu', accel === 'kvm' ? 'host' : 'max,la57=off'],
+      ...(accel === 'tcg-icount' ? ['-icount', 'shift=1,sleep=off'] : []),
       ...['-device', 'isa-debug-exit,iobase=0x501,iosize=4', '-kernel', elf, '-append', only],
     ],
     { encoding: 'utf8', timeout: 30_000, input: '' },
