@@ -5,6 +5,7 @@
 import { VmError } from './base/errors.ts';
 import type { BlockFile, Clock, Decompressor, Randomness, Timer } from './base/ports.ts';
 import type { DebugTarget } from './debug/debug-target.ts';
+import type { ConsolePort } from './devices/virtio/console/port.ts';
 import { acpiTables } from './firmware/acpi/acpi.ts';
 import { extractVmlinux } from './firmware/kernel/vmlinux.ts';
 import { ACPI_TABLES, type BootImage, WAKEUP_MAILBOX } from './firmware/loaders/boot-memory.ts';
@@ -32,7 +33,7 @@ import type { CpuModel } from './machine/vcpu.ts';
 import { chooseEngine, type EngineChoice, type EngineWish } from './vm/engine-choice.ts';
 import { type GuestPort, readableOf } from './vm/guest-port.ts';
 import type { GuestCommandLine } from './vm/guest-protocol.ts';
-import { type GuestProcess, GuestSession, type TerminalSize } from './vm/guest-session.ts';
+import { type GuestPorts, type GuestProcess, GuestSession, type TerminalSize } from './vm/guest-session.ts';
 import { kernelCommandLine } from './vm/kernel-command-line.ts';
 import { Machine, type MachineExit } from './vm/machine.ts';
 import { MachineDebugTarget } from './vm/machine-debug.ts';
@@ -107,7 +108,8 @@ export class VirtualMachine implements AsyncDisposable {
   readonly serial: ReadableStream<Uint8Array>;
   readonly #machine: Machine;
   readonly #session: GuestSession;
-  readonly #backends: Backends;
+  /** Gone with the machine, so that this object does not keep the guest's memory. */
+  #backends: Backends | undefined;
   readonly #timer: Timer;
 
   constructor(config: VmConfig, ports: VmPorts) {
@@ -116,8 +118,9 @@ export class VirtualMachine implements AsyncDisposable {
     const layout = layoutMemory(config.memoryBytes);
     const memory = allocate(layout);
     const disks = Object.fromEntries(config.disks.map(({ file }, i) => [diskName(i), file]));
-    this.#backends = createBackends(memory.buffer, layout, platform, { ...ports, disks });
-    this.#session = new GuestSession(guestPorts(this.#backends));
+    const backends = createBackends(memory.buffer, layout, platform, { ...ports, disks });
+    this.#backends = backends;
+    this.#session = new GuestSession(guestPorts(() => this.#backends, backends));
     this.command =
       config.command === undefined ? undefined : this.#session.start('run', config.command, config.terminal);
     const mailboxes = Array.from(
@@ -128,7 +131,7 @@ export class VirtualMachine implements AsyncDisposable {
     this.#machine = new Machine({
       memory: new GuestMemory(memory.buffer, layout, mailboxes),
       mailboxes,
-      backends: this.#backends,
+      backends,
       threads: mailboxes.map((_, i) => new VcpuThread(startThread, i)),
       boot: () => bootImage(config, platform, layout, ports.decompressor),
       timer: ports.timer,
@@ -136,8 +139,11 @@ export class VirtualMachine implements AsyncDisposable {
       onBoot: () => this.#session.begin(),
     });
     this.#timer = ports.timer;
-    this.serial = readableOf(this.#backends.serial.output);
-    void this.#machine.exited.then((exit) => this.#session.end(endError(exit)));
+    this.serial = readableOf(backends.serial.output);
+    void this.#machine.exited.then((exit) => {
+      this.#backends = undefined;
+      this.#session.end(endError(exit));
+    });
   }
 
   get state(): MachineState {
@@ -198,8 +204,8 @@ export class VirtualMachine implements AsyncDisposable {
   }
 
   /** Types into the serial console. */
-  writeSerial(bytes: Uint8Array): Promise<void> {
-    return this.#backends.serial.write(bytes);
+  async writeSerial(bytes: Uint8Array): Promise<void> {
+    await this.#backends?.serial.write(bytes);
   }
 
   /** Starts a command beside what runs; it begins when the commands before it have ended. */
@@ -269,15 +275,17 @@ function allocate(layout: MemoryLayout): WasmMemory {
   return memory;
 }
 
-function guestPorts(backends: Backends): ConstructorParameters<typeof GuestSession>[0] {
+/** @param existing the back ends as long as the machine exists; queues of output outlive it */
+function guestPorts(existing: () => Backends | undefined, backends: Backends): GuestPorts {
   const port = (name: (typeof CONSOLE_PORTS)[number]): GuestPort => {
-    const { [name]: found } = Object.fromEntries(backends.consolePorts);
-    if (found === undefined) throw new Error(`invariant broken: no console port ${name}`);
+    const output = backends.consolePorts.get(name)?.output;
+    if (output === undefined) throw new Error(`invariant broken: no console port ${name}`);
+    const current = (): ConsolePort | undefined => existing()?.consolePorts.get(name);
     return {
-      read: () => found.output.read(),
-      write: (bytes) => found.write(bytes),
-      close: () => found.endInput(),
-      open: () => found.openInput(),
+      read: () => output.read(),
+      write: async (bytes) => current()?.write(bytes),
+      close: () => current()?.endInput(),
+      open: () => current()?.openInput(),
     };
   };
   return {

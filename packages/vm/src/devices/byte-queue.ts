@@ -8,7 +8,7 @@ const END = null;
 
 export class ByteQueue {
   readonly #limit: number;
-  readonly #onRoom: () => void;
+  #onRoom: () => void;
   #chunks: (Uint8Array | typeof END)[] = [];
   #size = 0;
   #attached = false;
@@ -56,6 +56,8 @@ export class ByteQueue {
   /** No more bytes will ever come; what is queued can still be read. */
   close(): void {
     this.#closed = true;
+    // What is queued may outlive the machine; its memory must not.
+    this.#onRoom = () => undefined;
     for (const reader of this.#readers.splice(0)) reader(undefined);
   }
 

@@ -27,7 +27,34 @@ export function readableOf(queue: Pick<GuestPort, 'read'>): ReadableStream<Uint8
   );
 }
 
-const END = Symbol('end');
+export const END: unique symbol = Symbol('end');
+
+/**
+ * An end to wait for together with something else, again and again. Racing a long-lived promise itself would leave
+ * a reaction on it each time, a leak of every chunk of output.
+ */
+export class Ending {
+  readonly #isOver: () => boolean;
+  #wake: () => void = () => undefined;
+
+  /** @param causes look again whether it is over when one of them resolves */
+  constructor(isOver: () => boolean, causes: readonly Promise<void>[]) {
+    this.#isOver = isOver;
+    for (const cause of causes) void cause.then(() => this.check());
+  }
+
+  check(): void {
+    if (this.#isOver()) this.#wake();
+  }
+
+  /** Resolves when it is over. Only the last promise given out counts. */
+  wait(): Promise<typeof END> {
+    const { promise, resolve } = Promise.withResolvers<typeof END>();
+    this.#wake = () => resolve(END);
+    this.check();
+    return promise;
+  }
+}
 
 /** The guest's output through one port, as streams one after the other: each begins when the one before has ended. */
 export class OutputPort {
@@ -52,18 +79,19 @@ export class OutputPort {
     const before = this.#last;
     const ended = Promise.withResolvers<void>();
     this.#last = ended.promise;
-    const over = this.#gone.then((): typeof END => END);
-    const exit = exited.then((): typeof END => END);
+    let isGone = false;
+    let hasExited = false;
     let closed = false;
+    const gone = this.#gone.then(() => void (isGone = true));
+    const exit = exited.then(() => void (hasExited = true));
+    const ending = new Ending(() => isGone || (hasExited && (closed || !untilClosed)), [gone, exit]);
     const read = async (): Promise<Uint8Array | typeof END> => {
       await before;
       for (;;) {
         this.#next ??= this.#port.read();
         // Promise.race takes the first that is settled: what has arrived wins over an end that came with it, except
         // that after a close an exit says that what comes next is not ours.
-        const next = await Promise.race(
-          closed ? [exit, this.#next, over] : untilClosed ? [this.#next, over] : [this.#next, exit, over],
-        );
+        const next = await Promise.race(closed ? [ending.wait(), this.#next] : [this.#next, ending.wait()]);
         if (next === END) return END;
         this.#next = undefined;
         closed = next === undefined;
@@ -98,9 +126,11 @@ export function inputStream(
   closes: boolean,
   gone: Promise<void>,
 ): WritableStream<Uint8Array> {
+  let isGone = false;
+  const ending = new Ending(() => isGone, [gone.then(() => void (isGone = true))]);
   return new WritableStream<Uint8Array>({
     async write(bytes) {
-      await Promise.race([port.write(bytes), gone]);
+      await Promise.race([port.write(bytes), ending.wait()]);
     },
     close() {
       if (closes) port.close();

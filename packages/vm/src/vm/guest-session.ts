@@ -1,6 +1,6 @@
 /** The host's side of docs/guest-protocol.md: waits for the guest's init, starts commands, tells their ends. */
 import type { VmError } from '../base/errors.ts';
-import { type GuestPort, inputStream, OutputPort } from './guest-port.ts';
+import { END, Ending, type GuestPort, inputStream, OutputPort } from './guest-port.ts';
 import {
   commandLines,
   type GuestCommandLine,
@@ -136,10 +136,12 @@ export class GuestSession {
   }
 
   async #listen(): Promise<void> {
-    const gone = this.#gone.promise.then(() => 'gone' as const);
+    let isGone = false;
+    const ending = new Ending(() => isGone, [this.#gone.promise.then(() => void (isGone = true))]);
     for (;;) {
-      const bytes = await Promise.race([gone, this.#ports.control.read()]);
-      if (bytes === 'gone') return;
+      const bytes = await Promise.race([ending.wait(), this.#ports.control.read()]);
+      if (bytes === END) return;
+      // Undefined: the guest has closed the port; a later read waits until it is opened again.
       if (bytes !== undefined) this.#reader.push(bytes);
     }
   }

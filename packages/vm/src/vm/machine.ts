@@ -2,7 +2,7 @@
  * A machine that runs: guest memory with a kernel in it, vCPU threads, devices' back ends, and the lifecycle that
  * holds them together. It knows nothing of the guest's user space.
  */
-import { VmError } from '../base/errors.ts';
+import { assert, VmError } from '../base/errors.ts';
 import type { Timer } from '../base/ports.ts';
 import type { BootImage } from '../firmware/loaders/boot-memory.ts';
 import { Lifecycle, type MachineState } from '../machine/lifecycle.ts';
@@ -45,7 +45,9 @@ const HALT_TIMEOUT_MS = 10_000;
 export type DebugExit = Extract<VcpuExit, { kind: 'debug' }>;
 
 export class Machine {
-  readonly #parts: MachineParts;
+  /** Gone with the machine: whoever still holds this object must not hold the guest's memory. */
+  #existing: MachineParts | undefined;
+  #retired = 0n;
   readonly #lifecycle: Lifecycle = new Lifecycle();
   readonly #exited: PromiseWithResolvers<MachineExit> = Promise.withResolvers<MachineExit>();
   /** The runs under way, one per vCPU; empty while stopped. */
@@ -56,7 +58,7 @@ export class Machine {
   onDebugExit: (exit: DebugExit) => void = () => undefined;
 
   constructor(parts: MachineParts) {
-    this.#parts = parts;
+    this.#existing = parts;
     parts.backends.onRequest((request) => this.#guestRequest(request));
   }
 
@@ -73,9 +75,15 @@ export class Machine {
     return this.#parts.memory;
   }
 
+  get #parts(): MachineParts {
+    assert(this.#existing !== undefined, 'the machine has ended');
+    return this.#existing;
+  }
+
   /** Guest instructions executed by all vCPUs, up to their last exits. */
   get retired(): bigint {
-    return this.#parts.threads.reduce((sum, thread) => sum + thread.retired, 0n);
+    const threads = this.#existing?.threads ?? [];
+    return threads.reduce((sum, thread) => sum + thread.retired, this.#retired);
   }
 
   /** Boots the guest; with `paused` its first instruction waits for `resume`. */
@@ -299,6 +307,9 @@ export class Machine {
       await this.#halt();
       await this.#each((thread) => thread.terminate());
       await this.#parts.backends.stop();
+      this.#retired = this.retired;
+      this.#existing = undefined;
+      this.#paused = undefined;
       this.#exited.resolve(exit);
     });
   }
