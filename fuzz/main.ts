@@ -1,6 +1,7 @@
 /**
  * npm run fuzz -- [--programs N] [--seed S] [--inject ROW] [--vcpu]
  * npm run fuzz -- --rows N [--seed S]
+ * npm run fuzz -- --junk N [--seed S]                     random bytes as a kernel
  * npm run fuzz -- --devices [--operations N] [--seed S]     random hostile guests against the devices
  *
  * Runs random programs on the interpreter and on the host's CPU. A difference is shrunk and printed; the last line
@@ -12,6 +13,7 @@ import { parseArgs } from 'node:util';
 import { nativeAvailable } from '../test/oracle/native.ts';
 import { compareRows, formatDifferences } from '../test/oracle/rows.ts';
 import { fuzzDevicesBySeeds } from './devices.ts';
+import { fuzzJunk } from './junk.ts';
 import { type FuzzOptions, fuzz, fuzzBroken } from './programs.ts';
 
 function rowsOnly(cases: number, seed: number): number {
@@ -37,13 +39,18 @@ const { values } = parseArgs({
     inject: { type: 'string' },
     vcpu: { type: 'boolean', default: false },
     rows: { type: 'string' },
+    junk: { type: 'string' },
     devices: { type: 'boolean', default: false },
     operations: { type: 'string', default: '1000000' },
   },
 });
 const seed = Number(values.seed);
 let bad: number;
-if (values.devices) bad = await fuzzDevicesBySeeds(Number(values.operations), seed, console.log);
+if (values.junk !== undefined) {
+  const { guests, ends, instructions } = await fuzzJunk(Number(values.junk), seed);
+  console.log(`seed=${seed} guests=${guests} ends=${JSON.stringify(ends)} instructions=${instructions}`);
+  bad = 0;
+} else if (values.devices) bad = await fuzzDevicesBySeeds(Number(values.operations), seed, console.log);
 else {
   if (!nativeAvailable()) throw new Error('fuzzing needs an x86-64 Linux host with gcc');
   console.log(`seed ${seed}`);
