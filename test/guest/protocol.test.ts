@@ -6,7 +6,7 @@ import { type ImageFiles, testImageFiles } from '../support/image.ts';
 import { missing } from '../support/needs.ts';
 import { QEMU, QemuVm } from './qemu.ts';
 
-const TIMEOUT_MS = 120_000;
+const TIMEOUT_MS = 300_000;
 
 describe('the guest under QEMU', { skip: missing(QEMU), timeout: TIMEOUT_MS }, () => {
   let image: ImageFiles;
