@@ -110,6 +110,8 @@ export class VirtualMachine implements AsyncDisposable {
   readonly #session: GuestSession;
   /** Gone with the machine, so that this object does not keep the guest's memory. */
   #backends: Backends | undefined;
+  /** Not a closure of the constructor, whose variables it would keep. */
+  readonly #existing: () => Backends | undefined = () => this.#backends;
   readonly #timer: Timer;
 
   constructor(config: VmConfig, ports: VmPorts) {
@@ -120,7 +122,7 @@ export class VirtualMachine implements AsyncDisposable {
     const disks = Object.fromEntries(config.disks.map(({ file }, i) => [diskName(i), file]));
     const backends = createBackends(memory.buffer, layout, platform, { ...ports, disks });
     this.#backends = backends;
-    this.#session = new GuestSession(guestPorts(() => this.#backends, backends));
+    this.#session = new GuestSession(guestPorts(this.#existing, backends));
     this.command =
       config.command === undefined ? undefined : this.#session.start('run', config.command, config.terminal);
     const mailboxes = Array.from(
@@ -275,18 +277,28 @@ function allocate(layout: MemoryLayout): WasmMemory {
   return memory;
 }
 
-/** @param existing the back ends as long as the machine exists; queues of output outlive it */
-function guestPorts(existing: () => Backends | undefined, backends: Backends): GuestPorts {
-  const port = (name: (typeof CONSOLE_PORTS)[number]): GuestPort => {
-    const output = backends.consolePorts.get(name)?.output;
-    if (output === undefined) throw new Error(`invariant broken: no console port ${name}`);
-    const current = (): ConsolePort | undefined => existing()?.consolePorts.get(name);
-    return {
-      read: () => output.read(),
-      write: async (bytes) => current()?.write(bytes),
-      close: () => current()?.endInput(),
-      open: () => current()?.openInput(),
-    };
+type ConsolePortName = (typeof CONSOLE_PORTS)[number];
+
+/** Closures that hold the queue of output, which may outlive the machine, and nothing else of it. */
+function guestPort(
+  existing: () => Backends | undefined,
+  name: ConsolePortName,
+  output: ConsolePort['output'],
+): GuestPort {
+  return {
+    read: () => output.read(),
+    write: async (bytes) => existing()?.consolePorts.get(name)?.write(bytes),
+    close: () => existing()?.consolePorts.get(name)?.endInput(),
+    open: () => existing()?.consolePorts.get(name)?.openInput(),
+  };
+}
+
+/** @param existing the back ends as long as the machine exists */
+function guestPorts(existing: () => Backends | undefined, { consolePorts }: Backends): GuestPorts {
+  const port = (name: ConsolePortName): GuestPort => {
+    const found = consolePorts.get(name);
+    if (found === undefined) throw new Error(`invariant broken: no console port ${name}`);
+    return guestPort(existing, name, found.output);
   };
   return {
     terminal: port('terminal'),

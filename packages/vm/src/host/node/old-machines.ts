@@ -5,11 +5,16 @@
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 
+/** The last references to a machine go some turns of the event loop after its end. */
+const SETTLE_MS = 100;
+
 let ended = 0;
 let collect: (() => void) | undefined;
 
+/** Its memory is freed soon, or when the next machine starts; a process that only waits to end is not kept up. */
 export function machineHasEnded(): void {
   ended++;
+  setTimeout(freeEndedMachines, SETTLE_MS).unref();
 }
 
 /** Frees what ended machines leave, unless somebody still refers to them. Costs some 10 ms, only after an end. */
