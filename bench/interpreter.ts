@@ -28,8 +28,8 @@ const LOOPS = {
   memory: '488b04ce 48014708 48894610 0fb60f 81e1ff000000 ebe9',
   /** push rax; call +2; jmp loop… : call f; pop rax; jmp loop; f: ret */
   calls: '50 e803000000 58 ebf7 c3',
-  /** imul rax,rcx; bsf rdx,rax; cmovz rdx,rcx; rol rcx,5; adc rax,rdx; setc bl; jmp loop: functions of their own */
-  functions: '480fafc1 480fbcd0 480f44d1 48c1c105 4811d0 0f92c3 ebe8',
+  /** bsf rdx,rax; adc rax,rdx; bts rcx,5; shld rax,rdx,5; xchg rax,rcx; jmp loop: functions of their own */
+  functions: '480fbcd0 4811d0 480fbae905 480fa4d005 4887c8 ebea',
   /** mov rax,[rsi]; mov rcx,[rbx]: both pages have the same place in the TLB, so each access walks */
   'TLB misses': '488b06 488b0b ebf8',
   /** inc qword [r12+0x800]: data beside code */
