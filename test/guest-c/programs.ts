@@ -8,6 +8,10 @@ import { join } from 'node:path';
 import { compileCached } from '../oracle/native.ts';
 
 const FLAGS = ['-static', '-O2', '-msse4.2', '-mpopcnt', '-pthread', '-w'];
+/** For 32-bit code without a C library. */
+const FLAGS_32 = '-m32 -static -nostdlib -O2 -fno-stack-protector -fno-pic -no-pie -mfpmath=387 -w'.split(
+  ' ',
+);
 
 export interface GuestProgram {
   readonly name: string;
@@ -23,7 +27,11 @@ export function guestPrograms(): GuestProgram[] {
     .map((source) => {
       const name = source.slice(0, -2);
       const text = readFileSync(join(folder, source), 'utf8');
-      return { name, file: compileCached(`guest-${name}`, text, FLAGS, ['-lm']) };
+      const wide = name !== 'elf32';
+      return {
+        name,
+        file: compileCached(`guest-${name}`, text, wide ? FLAGS : FLAGS_32, wide ? ['-lm'] : []),
+      };
     });
 }
 
