@@ -24,6 +24,7 @@ export const ERROR_CODES = {
   VM_STATE: { title: 'The machine is in the wrong state for this' },
   STATE_INVALID: { title: 'A saved state is damaged' },
   GUEST_CRASHED: { title: 'The guest stopped abnormally' },
+  GUEST_RESTARTED: { title: 'The guest restarted' },
 } as const;
 
 export type ErrorCode = keyof typeof ERROR_CODES;

@@ -157,6 +157,22 @@ test('after a reboot the command starts again', async () => {
   assert.equal(await output, 'one two');
 });
 
+test('an exec that runs when the guest restarts is over; what waits goes on afterwards', async () => {
+  const { ports, session } = fixture();
+  session.begin();
+  ports.control.say('ready 1 x\n');
+  const restarted = session.start('exec', { argv: ['reboot'], tty: false });
+  const waiting = session.start('exec', { argv: ['true'], tty: false });
+  await ports.control.heard("argv 'reboot'\nexec pipe\n");
+  session.begin();
+  await assert.rejects(restarted.exitCode, { code: 'GUEST_RESTARTED' });
+  ports.control.written = '';
+  ports.control.say('ready 1 x\n');
+  await ports.control.heard("argv 'true'\nexec pipe\n");
+  ports.control.say('exit 0\n');
+  assert.equal(await waiting.exitCode, 0);
+});
+
 test('the end of the machine is 0 after a power-off, otherwise the error, and ends the streams', async () => {
   for (const error of [undefined, new VmError('GUEST_CRASHED', { message: 'triple fault' })]) {
     const { ports, session } = fixture();

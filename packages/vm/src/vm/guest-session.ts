@@ -1,5 +1,5 @@
 /** The host's side of docs/guest-protocol.md: waits for the guest's init, starts commands, tells their ends. */
-import type { VmError } from '../base/errors.ts';
+import { VmError } from '../base/errors.ts';
 import { END, Ending, type GuestPort, inputStream, OutputPort } from './guest-port.ts';
 import {
   commandLines,
@@ -43,6 +43,7 @@ export interface GuestProcess {
 }
 
 interface Started {
+  readonly mode: 'run' | 'exec';
   readonly lines: string;
   readonly exit: PromiseWithResolvers<number>;
   running: boolean;
@@ -82,12 +83,25 @@ export class GuestSession {
     return this.#isReady;
   }
 
-  /** The guest begins to boot, for the first time or again. A command that has not ended will start again. */
+  /**
+   * The guest begins to boot, for the first time or again. A 'run' that has not ended, and whatever still waits,
+   * starts when it is up; an 'exec' that was running is over.
+   */
   begin(): void {
     if (this.#isReady) this.#ready = newReady();
     this.#isReady = false;
     this.#reader = new LineReader((text) => this.#line(parseGuestLine(text)));
-    for (const command of this.#commands) command.running = false;
+    const [first] = this.#commands;
+    if (first?.running !== true) return;
+    first.running = false;
+    if (first.mode === 'run') return;
+    this.#commands.shift();
+    first.exit.reject(
+      new VmError('GUEST_RESTARTED', {
+        message: 'The guest restarted while the command was running',
+        remedy: 'Wait for `ready` and start the command again',
+      }),
+    );
   }
 
   /**
@@ -99,7 +113,7 @@ export class GuestSession {
     if (size !== undefined) this.#size = size;
     const exit = Promise.withResolvers<number>();
     exit.promise.catch(() => undefined);
-    this.#commands.push({ lines, exit, running: false });
+    this.#commands.push({ mode, lines, exit, running: false });
     const { terminal, stdin } = this.#ports;
     const output = this.#output;
     const ended = exit.promise.then(
