@@ -13,6 +13,7 @@ import { parseVcpu, type VcpuRecord } from '../packages/vm/src/machine/vcpu-stat
 import { wasm } from '../packages/vm/src/wasm/api.ts';
 import { portableModel } from '../packages/vm/src/x86/cpuid.ts';
 import { softEngine } from '../test/oracle/parts.ts';
+import { Random } from '../test/oracle/random.ts';
 
 const RAM = 16 << 20;
 const CODE = 0x100000;
@@ -39,16 +40,6 @@ export interface JunkResult {
   /** How they ended: exit kind → count. */
   readonly ends: Readonly<Record<string, number>>;
   readonly instructions: bigint;
-}
-
-function numbers(seed: number): (below: number) => number {
-  let x = seed | 1;
-  return (below) => {
-    x ^= x << 13;
-    x ^= x >>> 17;
-    x ^= x << 5;
-    return (x >>> 0) % below;
-  };
 }
 
 class JunkMachine {
@@ -129,7 +120,8 @@ class JunkMachine {
 
 /** @throws what the vCPU throws: a defect of ours */
 export async function fuzzJunk(guests: number, seed: number): Promise<JunkResult> {
-  const next = numbers(seed);
+  const random = new Random(seed);
+  const next = (below: number): number => random.below(below);
   const machine = new JunkMachine();
   const ends: Record<string, number> = {};
   try {

@@ -6,6 +6,7 @@ import { apply, call, E, i32, i64, select } from '../../x86/expr.ts';
 import { type Form, Ops, VECTOR, vectorOf } from '../../x86/ops.ts';
 import { SYSTEM_NAMES } from '../../x86/system-names.ts';
 import * as S from '../../x86/state.ts';
+import { addressMask, addressSum } from './record-fields.ts';
 import { tlbEntry, tlbHost, tlbOffset } from '../mmu/access.ts';
 
 const { REC } = S;
@@ -66,10 +67,7 @@ export class InterpOps extends Ops {
     return this.let(this.#field16(this.operand(i).kind === 'ST' ? REC.RM : REC.REG));
   }
   effectiveAddress(_i: number): E {
-    const base = apply('i64.load', [this.cpu.add(this.#field16(REC.BASE))]);
-    const index = apply('i64.load', [this.cpu.add(this.#field16(REC.INDEX))]);
-    const shift = apply('i64.load8_u', [RECORD], REC.SHIFT);
-    return this.let(base.add(index.shl(shift)).add(this.#field64(REC.DISP)));
+    return addressSum(this, RECORD);
   }
   address(i: number): E {
     let va = this.#addresses.get(i);
@@ -150,9 +148,7 @@ export class InterpOps extends Ops {
     return apply('i32.load8_u', [RECORD], REC.FLAGS);
   }
   get addressMask(): E {
-    const flags = this.let(this.#flags);
-    const narrow = select(flags.and(S.RECORD_FLAG.ADDRESS_16), i64(0xffff), i64(0xffffffffn));
-    return this.let(select(flags.and(S.RECORD_FLAG.ADDRESS_16 | S.RECORD_FLAG.ADDRESS_32), narrow, i64(-1)));
+    return addressMask(this, RECORD);
   }
   get repeat(): E {
     return this.let(this.#flags.and(S.RECORD_FLAG.REP | S.RECORD_FLAG.REPNE));

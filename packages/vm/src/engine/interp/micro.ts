@@ -3,6 +3,7 @@ import { type B, type Definition, define } from '../../x86/block.ts';
 import { apply, call, type E, i32, i64, select } from '../../x86/expr.ts';
 import * as S from '../../x86/state.ts';
 import { STATUS } from '../unit.ts';
+import { addressMask, addressSum } from './record-fields.ts';
 
 const { REC } = S;
 
@@ -17,15 +18,7 @@ function restart(b: B, record: E): void {
 }
 
 function offsetOf(b: B, record: E): E {
-  const base = apply('i64.load', [b.cpu.add(apply('i32.load16_u', [record], REC.BASE))]);
-  const index = apply('i64.load', [b.cpu.add(apply('i32.load16_u', [record], REC.INDEX))]);
-  const sum = b.let(
-    base.add(index.shl(apply('i64.load8_u', [record], REC.SHIFT))).add(apply('i64.load', [record], REC.DISP)),
-  );
-  const flags = b.let(apply('i32.load8_u', [record], REC.FLAGS));
-  const narrow = select(flags.and(S.RECORD_FLAG.ADDRESS_16), i64(0xffff), i64(0xffffffffn));
-  const mask = select(flags.and(S.RECORD_FLAG.ADDRESS_16 | S.RECORD_FLAG.ADDRESS_32), narrow, i64(-1));
-  return b.let(sum.and(mask));
+  return b.let(addressSum(b, record).and(addressMask(b, record)));
 }
 
 /** The segment's state, as a host address to which SEGMENTS offsets apply. */

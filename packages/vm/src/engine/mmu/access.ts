@@ -7,7 +7,7 @@ import { type B, type Definition, define } from '../../x86/block.ts';
 import { apply, call, E, i32, i64 } from '../../x86/expr.ts';
 import { vectorOf, VECTOR, HAS_ERROR_CODE } from '../../x86/ops.ts';
 import * as S from '../../x86/state.ts';
-import { DEVICE } from './walk.ts';
+import { DEVICE, pageFlag } from './walk.ts';
 
 const LOAD: Readonly<Record<number, string>> = {
   1: 'i64.load8_u',
@@ -141,10 +141,7 @@ const loadSlow = define('load_slow', ['i64', 'i32', 'i32'], 'i64', (b, va, bytes
 
 /** Tells the decoded-code cache about a write to RAM when the page holds decoded code. */
 const noteWrite = define('note_write', ['i32', 'i32'], null, (b, host, bytes) => {
-  const flag = b.hostLoad(
-    'i32.load8_u',
-    host.sub(b.state32(S.RAM_OFFSET)).shrU(12).add(b.state32(S.PAGE_FLAGS)),
-  );
+  const flag = b.hostLoad('i32.load8_u', pageFlag(b, host));
   b.if(flag.and(CODE), () => b.callVoid('code_written', host, bytes));
 });
 

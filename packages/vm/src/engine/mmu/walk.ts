@@ -145,7 +145,7 @@ const walk = define('walk', ['i64', 'i32'], 'i32', (b, va, access) => {
 });
 
 /** Host address of the page-flag byte of the RAM page at host address `host`. */
-function pageFlag(b: B, host: E): E {
+export function pageFlag(b: B, host: E): E {
   return b.let(host.sub(b.state32(S.RAM_OFFSET)).shrU(12).add(b.state32(S.PAGE_FLAGS)));
 }
 

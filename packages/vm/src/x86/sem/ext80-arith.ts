@@ -127,7 +127,7 @@ const mul = define('ext80_mul', ['i64', 'i32', 'i64', 'i32', 'i32'], 'i64', (b, 
   b.if(isZero(x).or(isZero(y)), () => returnExt(b, 0n, s));
   const p = normalise(b, x);
   const q = normalise(b, y);
-  const high = b.var('i64', call('u64_mul_high', 'i64', p.sig, q.sig));
+  const high = b.var('i64', call('mul_high_u', 'i64', p.sig, q.sig));
   const low = b.var('i64', p.sig.mul(q.sig));
   const e = b.var('i32', p.exponent.add(q.exponent).sub(BIAS - 1));
   b.if(high.get().geS(0), () => {
@@ -196,7 +196,7 @@ function squareRoot(b: B, high: E, low: E): { root: E; remainderHigh: E; remaind
   const squareHigh = b.var('i64');
   const squareLow = b.var('i64');
   b.loop(() => {
-    squareHigh.set(call('u64_mul_high', 'i64', root.get(), root.get()));
+    squareHigh.set(call('mul_high_u', 'i64', root.get(), root.get()));
     squareLow.set(root.get().mul(root.get()));
     const tooBig = squareHigh
       .get()
@@ -219,7 +219,7 @@ function squareRoot(b: B, high: E, low: E): { root: E; remainderHigh: E; remaind
       .or(remHigh.get().eq(twiceHigh).and(rem.get().geU(twice)));
     b.if(fits.eqz(), () => b.break());
     root.set(root.get().add(1));
-    squareHigh.set(call('u64_mul_high', 'i64', root.get(), root.get()));
+    squareHigh.set(call('mul_high_u', 'i64', root.get(), root.get()));
     squareLow.set(root.get().mul(root.get()));
   });
   return { root: root.get(), remainderHigh: remHigh.get(), remainder: rem.get() };

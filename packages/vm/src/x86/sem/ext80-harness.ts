@@ -3,7 +3,10 @@ import { wasm } from '../../wasm/api.ts';
 import { Bytes, ModuleBuilder } from '../../wasm/module.ts';
 import { emitStatements } from '../emit.ts';
 import * as S from '../state.ts';
+import { WIDE_DEFINITIONS } from './wide.ts';
 import { X87_DEFINITIONS } from './x87-definitions.ts';
+
+const FUNCTIONS = [...WIDE_DEFINITIONS, ...X87_DEFINITIONS];
 
 export type Value = readonly [sig: bigint, se: number];
 
@@ -13,8 +16,8 @@ export const area: DataView = new DataView(memory.buffer);
 
 function compile(): Readonly<Record<string, (...args: unknown[]) => unknown>> {
   const module = new ModuleBuilder();
-  const index = new Map(X87_DEFINITIONS.map((d) => [d.name, module.reserve()]));
-  for (const d of X87_DEFINITIONS) {
+  const index = new Map(FUNCTIONS.map((d) => [d.name, module.reserve()]));
+  for (const d of FUNCTIONS) {
     const code = new Bytes();
     emitStatements(d.body.statements, code, {
       cpu: 0,

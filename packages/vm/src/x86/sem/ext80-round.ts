@@ -7,17 +7,6 @@ import { FSW_BIT, INTEGER_BIT, RC, RC_MASK, returnExt, signal } from './ext80.ts
 /** Bias adjustment of unmasked overflow and underflow: 3 × 2^13 (SDM volume 1, 4.9.1.4). */
 const WRAP = 24576;
 
-/** High half of a × b. */
-const mulHigh = define('u64_mul_high', ['i64', 'i64'], 'i64', (b, x, y) => {
-  const x0 = b.let(x.and(0xffffffffn));
-  const x1 = b.let(x.shrU(32));
-  const y0 = b.let(y.and(0xffffffffn));
-  const y1 = b.let(y.shrU(32));
-  const middle = b.let(x1.mul(y0).add(x0.mul(y0).shrU(32)));
-  const middle2 = b.let(x0.mul(y1).add(middle.and(0xffffffffn)));
-  b.return(x1.mul(y1).add(middle.shrU(32)).add(middle2.shrU(32)));
-});
-
 /** high:low / divisor for high < divisor and a normalised divisor; the remainder goes to X87_LOW. */
 const divide = define('u128_div', ['i64', 'i64', 'i64'], 'i64', (b, high, low, divisor) => {
   const d1 = b.let(divisor.shrU(32));
@@ -203,4 +192,4 @@ const normaliseRound = define(
   },
 );
 
-export const EXT80_ROUND: readonly Definition[] = [mulHigh, divide, shiftJam, round, normaliseRound];
+export const EXT80_ROUND: readonly Definition[] = [divide, shiftJam, round, normaliseRound];

@@ -107,8 +107,8 @@ export function fixed127(numerator: bigint, denominator: bigint): bigint {
 }
 
 const mulHigh = define('u128_mul_high', ['i64', 'i64', 'i64', 'i64'], 'i64', (b, xh, xl, yh, yl) => {
-  const cross1 = b.let(call('u64_mul_high', 'i64', xh, yl));
-  const cross2 = b.let(call('u64_mul_high', 'i64', xl, yh));
+  const cross1 = b.let(call('mul_high_u', 'i64', xh, yl));
+  const cross2 = b.let(call('mul_high_u', 'i64', xl, yh));
   const low0 = b.let(xh.mul(yh));
   // carries out of the word below: products' low halves
   const a = b.let(xh.mul(yl));
@@ -117,7 +117,7 @@ const mulHigh = define('u128_mul_high', ['i64', 'i64', 'i64', 'i64'], 'i64', (b,
   const sum2 = b.let(sum1.add(cross2));
   const sum3 = b.let(sum2.add(below.ltU(a).u64()));
   const carry = sum1.ltU(low0).u64().add(sum2.ltU(sum1).u64()).add(sum3.ltU(sum2).u64());
-  const high = b.let(call('u64_mul_high', 'i64', xh, yh).add(carry));
+  const high = b.let(call('mul_high_u', 'i64', xh, yh).add(carry));
   b.setState64(S.X87_LOW, sum3);
   b.return(high);
 });

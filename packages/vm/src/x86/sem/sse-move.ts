@@ -1,5 +1,5 @@
 /** Moves: xmm and mm registers, memory and general registers; non-temporal stores; MXCSR; fences. */
-import { apply, type E, i64, type Ops, select, vectorOf, VECTOR } from '../ops.ts';
+import { apply, type E, type Ops, select, vectorOf, VECTOR } from '../ops.ts';
 import * as S from '../state.ts';
 import { clearTop, enterMmx, highLane, lowLane, lowOnly, pick, checkPending, setMmx } from './sse.ts';
 
@@ -98,7 +98,7 @@ export function maskedStore(o: Ops): void {
   const high = mmx ? low : o.let(highLane(o.get(0)));
   const base = o.let(o.sourceSegmentBase);
   const offset = o.let(o.reg(7));
-  const linearMask = o.let(select(o.state32(S.CODE_MODE).eq(2), i64(-1), i64(0xffffffffn)));
+  const linearMask = o.state64(S.LINEAR_MASK);
   const linear = (n: E | number): E => o.let(base.add(offset.add(n).and(o.addressMask)).and(linearMask));
   if (!mmx) o.probeWrite(8, linear(8));
   o.probeWrite(8, linear(0));
