@@ -97,6 +97,22 @@ test('strings move whole pages and stop exactly at the end', () => {
   for (let i = 0; i < 3000; i++) assert.equal(view.getUint32(ram + 0x20004 + i * 8, true), i);
 });
 
+test('STAC and CLAC leave every access on the slow path while a data breakpoint is armed', () => {
+  const { vcpu, view, load } = machine();
+  view.setBigUint64(vcpu.area + S.DR + 7 * 8, 0x10402n, true); // DR0: writes, one byte
+  vcpu.modeChanged();
+  const table = view.getUint32(vcpu.area + S.TLB_TABLE, true);
+  load(0x1000, [0x0f, 0x01, 0xcb, 0x0f, 0x01, 0xca, ...UD2]);
+  for (const start of [0x1000n, 0x1003n]) {
+    view.setUint32(vcpu.area + S.FAULT, 0, true);
+    vcpu.rip = start;
+    vcpu.budget = 10;
+    assert.equal(vcpu.run(), 'fault');
+    assert.equal(vcpu.rip, 0x1006n);
+    assert.equal(view.getUint32(vcpu.area + S.TLB_TABLE, true), table);
+  }
+});
+
 test('a module generated from other tables is refused', () => {
   const bytes = generateInterpreter({ min: 1, max: 65536 });
   const at = Buffer.from(bytes).indexOf('vivarium') + 'vivarium'.length;

@@ -2,15 +2,14 @@
  * SYSCALL, SYSRET and IRET where nothing unusual happens: 64-bit code, no debugging, no alignment checks. Every
  * other case goes on in TypeScript (engine/system/syscall.ts, returns.ts) and must come to the same.
  */
-import { type E, select } from '../expr.ts';
+import type { E } from '../expr.ts';
 import { type Ops, VECTOR } from '../ops.ts';
 import type { Semantics } from '../row.ts';
 import * as S from '../state.ts';
-import { hand, openWindow, tlbTable } from './system.ts';
+import { hand, openWindow, tlbTable, useKernelTlb } from './system.ts';
 
 const { FLAG } = S;
 const EFER_SCE = 1n;
-const CR4_SMAP = 0x20_0000n;
 const FLAT = -1;
 const CODE_64 = 0xa09b;
 const DATA = 0xc093;
@@ -18,8 +17,6 @@ const DPL_3 = 0x60;
 /** Bit of JUMP_KEY at CPL 3. */
 const USER = 0x100;
 const TLB_USER = 0;
-const TLB_KERNEL = 1;
-const TLB_KERNEL_AC = 2;
 /** Flags that SYSRET takes from R11, arithmetic ones apart. */
 const SYSRET_SYSTEM = BigInt(0x3c_7fd7 & ~(S.ARITHMETIC_FLAGS | 2));
 const SYSTEM = BigInt(~(S.ARITHMETIC_FLAGS | 2));
@@ -45,10 +42,7 @@ function setPrivilege(o: Ops, cpl: 0 | 3): void {
     return;
   }
   o.setState32(S.JUMP_KEY, mode.or(o.state32(S.KEY_KERNEL)));
-  const checked = o.state64(S.CR4).and(CR4_SMAP).ne(0);
-  const open = o.state64(S.RFLAGS_SYSTEM).and(FLAG.AC).ne(0);
-  const strict = checked.and(open.eqz());
-  o.setState32(S.TLB_TABLE, select(o.let(strict), tlbTable(o, TLB_KERNEL), tlbTable(o, TLB_KERNEL_AC)));
+  useKernelTlb(o);
 }
 
 /** i32: data breakpoints or alignment checks are on, so that TLB tables are not the usual ones. */

@@ -13,6 +13,9 @@ const AC = BigInt(S.FLAG.AC);
 const CR4_TSD = 4n;
 const CR4_FSGSBASE = 0x1_0000n;
 const CR4_SMAP = 0x20_0000n;
+/** Data TLBs of the kernel (x86/state.ts TLB). */
+const TLB_KERNEL = 1;
+const TLB_KERNEL_AC = 2;
 
 /** Puts the operands where TypeScript finds them and hands the instruction over. */
 export function hand(o: Ops, name: string, arg0?: Operand, arg1?: Operand, segment = 0): void {
@@ -108,18 +111,24 @@ export function tlbTable(o: Ops, index: number): E {
   return o.cpu.add(S.TLB + index * S.TLB_BYTES);
 }
 
-export const stac: Semantics = (o) => {
-  o.raiseIf(o.state32(S.CPL), VECTOR.UD);
-  o.setState64(S.RFLAGS_SYSTEM, o.state64(S.RFLAGS_SYSTEM).or(AC));
-  o.setState32(S.TLB_TABLE, tlbTable(o, 2));
-};
+/** The kernel's data TLB: with SMAP and AC clear, the one without user pages. */
+export function useKernelTlb(o: Ops): void {
+  const smap = o.state64(S.CR4).and(CR4_SMAP).ne(0);
+  const strict = o.let(smap.and(o.state64(S.RFLAGS_SYSTEM).and(AC).eqz()));
+  o.setState32(S.TLB_TABLE, select(strict, tlbTable(o, TLB_KERNEL), tlbTable(o, TLB_KERNEL_AC)));
+}
 
-export const clac: Semantics = (o) => {
-  o.raiseIf(o.state32(S.CPL), VECTOR.UD);
-  o.setState64(S.RFLAGS_SYSTEM, o.state64(S.RFLAGS_SYSTEM).and(~AC));
-  const smap = o.state64(S.CR4).and(CR4_SMAP).wrap();
-  o.setState32(S.TLB_TABLE, select(smap, tlbTable(o, 1), tlbTable(o, 2)));
-};
+/** STAC and CLAC. While data breakpoints are armed every access stays on the slow path, whose table is never filled. */
+function setAlignmentFlag(flags: (old: E) => E): Semantics {
+  return (o) => {
+    o.raiseIf(o.state32(S.CPL), VECTOR.UD);
+    o.setState64(S.RFLAGS_SYSTEM, flags(o.state64(S.RFLAGS_SYSTEM)));
+    o.if(o.state32(S.DATA_BREAKPOINTS).eqz(), () => useKernelTlb(o));
+  };
+}
+
+export const stac: Semantics = setAlignmentFlag((old) => old.or(AC));
+export const clac: Semantics = setAlignmentFlag((old) => old.and(~AC));
 
 // ---- segment bases and selectors ----
 
