@@ -1,0 +1,90 @@
+/**
+ * The contract between the translator, which makes WebAssembly of guest code, and the vCPU, which runs it.
+ *
+ * A region is one function `(cpu: i32) → REGION_STATUS`. It is entered with the guest's state in memory and RIP at
+ * its first instruction, and leaves with exact state in memory, RIP included, always between two instructions; it
+ * takes what it executed off BUDGET and leaves at a back-edge once BUDGET is used up. It depends on linear addresses only
+ * relative to its entry: the same code at another address, or in another process, shares it.
+ */
+
+/** What a region returns. RIP says where execution goes on. */
+export const REGION_STATUS = {
+  /** Look RIP up: another region, or a block of the interpreter. */
+  CHAIN: 0,
+  /** The instruction at RIP is the interpreter's: a fault, a device, a write to code, an untranslated row. */
+  INTERPRET: 1,
+} as const;
+
+/** A page of guest code that a region was made from. */
+export interface RegionPage {
+  /** Linear page number minus that of the region's entry. */
+  readonly delta: number;
+  /** Host address of the page. */
+  readonly host: number;
+}
+
+/** Guest bytes a region was made from: it is void once one of them changes. */
+export interface RegionRange {
+  /** Host address of the first byte; a range lies in one page. */
+  readonly host: number;
+  /** As they were when they were translated. */
+  readonly bytes: Uint8Array;
+}
+
+export interface TranslatedRegion {
+  /** Host address of the entry's first byte. */
+  readonly host: number;
+  /** BLOCK_MODE under which it was translated (state.ts). */
+  readonly mode: number;
+  /** Pages other than the entry's that must be mapped as they were: [] when it lies in one page. */
+  readonly pages: readonly RegionPage[];
+  readonly ranges: readonly RegionRange[];
+  readonly blocks: number;
+  /** Guest instructions translated, copies counted. */
+  readonly instructions: number;
+  /** Bytes of its function's body. */
+  readonly codeBytes: number;
+}
+
+/** One WebAssembly module: region `i` is exported as `r<i>`; it imports `env.memory` and warm functions by name. */
+export interface TranslatedModule {
+  readonly bytes: Uint8Array;
+  readonly regions: readonly TranslatedRegion[];
+  /** Warm functions of the interpreter's module that it imports from `env`. */
+  readonly imports: readonly string[];
+}
+
+/** What became hot: the block at linear address `rip`. */
+export interface TranslationRequest {
+  readonly rip: bigint;
+  readonly host: number;
+  readonly mode: number;
+}
+
+/** Where the translator gets guest code from: everything it may know about the guest. */
+export interface CodeSource {
+  /** All of the machine's memory, by host address. */
+  readonly u8: Uint8Array;
+  /** Host address of the code byte at a linear address, 0 when it is not mapped executable RAM. Has no side effects. */
+  fetch(rip: bigint): number;
+  /** How often the interpreter ran the block that starts at `host`, 0 when it never did (or forgot). */
+  heat(host: number, mode: number): number;
+}
+
+/** How a vCPU uses the translator. */
+export interface TranslateOptions {
+  /**
+   * off: interpreter only. auto: what is hot, compiled on another thread. sync: what is hot, compiled at once on the
+   * vCPU's thread (tests). always: every block on first execution, at once. random: as always, but each block is
+   * translated or not by a pseudo-random choice.
+   */
+  readonly tier: 'off' | 'auto' | 'sync' | 'always' | 'random';
+  /** Seed of `random`. */
+  readonly seed?: number;
+  /** Executions of a block after which it is translated. */
+  readonly threshold?: number;
+  /** Bytes of translated code (WebAssembly and V8's machine code, estimated) kept at most. */
+  readonly cacheBytes?: number;
+  /** Count instructions exactly on every path (deterministic mode). */
+  readonly exactCount?: boolean;
+}
