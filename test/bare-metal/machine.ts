@@ -3,11 +3,14 @@
  * port that only listens, and a port that ends it.
  */
 import { readFileSync } from 'node:fs';
+import type { TranslateOptions } from '../../packages/vm/src/engine/translate/region.ts';
 import { loadLinux } from '../../packages/vm/src/firmware/loaders/linux.ts';
 import { layoutMemory, PageFlag, VCPU_BASE } from '../../packages/vm/src/machine/layout.ts';
+import { GuestMemory } from '../../packages/vm/src/machine/memory.ts';
 import { Request, VcpuMailbox } from '../../packages/vm/src/machine/mailbox.ts';
 import { wasm } from '../../packages/vm/src/wasm/api.ts';
 import { softEngine } from '../oracle/parts.ts';
+import { FirmwareDma } from './firmware-dma.ts';
 
 export interface Run {
   readonly serial: string;
@@ -16,8 +19,16 @@ export interface Run {
   readonly instructions: bigint;
 }
 
-/** @param timeoutMs wall time after which the machine is stopped */
-export function runOnSoftEngine(elf: string, only = '', timeoutMs = 60_000): Run {
+export interface RunOptions {
+  /** Command line: `only=PREFIX` selects tests. */
+  readonly only?: string;
+  /** Wall time after which the machine is stopped. */
+  readonly timeoutMs?: number;
+  readonly translate?: TranslateOptions | undefined;
+}
+
+export function runOnSoftEngine(elf: string, options: RunOptions = {}): Run {
+  const { only = '', timeoutMs = 60_000, translate } = options;
   const layout = layoutMemory(64 << 20);
   const memory = new wasm.Memory({ initial: layout.wasmPages, maximum: layout.wasmPages, shared: true });
   const bytes = new Uint8Array(memory.buffer);
@@ -28,7 +39,8 @@ export function runOnSoftEngine(elf: string, only = '', timeoutMs = 60_000): Run
   const start = performance.now();
   let serial = '';
   let end = '';
-  const parts = softEngine();
+  const parts = softEngine(translate);
+  const firmware = new FirmwareDma(new GuestMemory(memory.buffer, layout, [mailbox]));
   const vcpu = parts.createSoftVcpu({
     memory,
     module: parts.module,
@@ -38,6 +50,7 @@ export function runOnSoftEngine(elf: string, only = '', timeoutMs = 60_000): Run
       readPort: () => 0xffffffff,
       writePort: (port, _size, value) => {
         if (port === 0x3f8) serial += String.fromCharCode(value & 0xff);
+        firmware.writePort(port, value);
         if (port !== 0x501) return;
         end = 'stopped';
         mailbox.request(Request.STOP);
@@ -58,6 +71,7 @@ export function runOnSoftEngine(elf: string, only = '', timeoutMs = 60_000): Run
     },
     random: { fill: (target) => void crypto.getRandomValues(target as Uint8Array<ArrayBuffer>) },
     model: parts.model,
+    ...parts.options,
   });
   vcpu.load(image.vcpu);
   const exit = vcpu.run();

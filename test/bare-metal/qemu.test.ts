@@ -19,7 +19,7 @@ function suite(accel: 'tcg-icount' | 'kvm'): void {
   const failed = result.failed.filter((line) => !(accel === 'tcg-icount' && line.startsWith(NOT_COUNTED)));
   assert.deepEqual(failed, []);
   assert.ok(result.complete, `the suite stopped before its last line, after:\n${text.slice(-300)}`);
-  assert.ok(result.passed >= 110, `only ${result.passed} tests passed`);
+  assert.ok(result.passed >= 160, `only ${result.passed} tests passed`);
 }
 
 test('the bare-metal suite passes under QEMU TCG', { skip: qemu ? false : 'needs qemu-system-x86_64' }, () =>

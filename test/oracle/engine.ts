@@ -13,6 +13,7 @@
  *   0xa000    page tables
  *   0x100000  the case's windows, at their own linear addresses
  */
+import type { TranslateOptions } from '../../packages/vm/src/engine/translate/region.ts';
 import type { IoBus } from '../../packages/vm/src/machine/bus.ts';
 import { layoutMemory, PageFlag, VCPU_BASE } from '../../packages/vm/src/machine/layout.ts';
 import { Request, VcpuMailbox } from '../../packages/vm/src/machine/mailbox.ts';
@@ -117,6 +118,8 @@ export interface EngineParts {
   /** The compiled interpreter. */
   readonly module: object;
   readonly model: CpuModel;
+  /** What else to give it: tiers. */
+  readonly options: { readonly translate?: TranslateOptions };
 }
 
 const RAM = 4 << 20;
@@ -175,6 +178,7 @@ export class EngineRunner {
       clock,
       random: { fill: (target) => void target.fill(4) },
       model: parts.model,
+      ...parts.options,
     });
     this.#writeTables();
     this.#vcpu.load(this.#start());

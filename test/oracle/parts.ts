@@ -1,4 +1,5 @@
 /** What the tests of the soft engine are built from: one compiled interpreter per process, the portable model. */
+import type { TranslateOptions } from '../../packages/vm/src/engine/translate/region.ts';
 import { createSoftVcpu } from '../../packages/vm/src/engine/vcpu.ts';
 import { generateInterpreter } from '../../packages/vm/src/engine/interp/generate.ts';
 import { wasm, type WasmModule } from '../../packages/vm/src/wasm/api.ts';
@@ -12,6 +13,12 @@ export function interpreterModule(): WasmModule {
   return compiled;
 }
 
-export function softEngine(): EngineParts {
-  return { createSoftVcpu, module: interpreterModule(), model: portableModel(1) };
+/** @param translate tiers; the interpreter alone unless told otherwise */
+export function softEngine(translate?: TranslateOptions): EngineParts {
+  return {
+    createSoftVcpu,
+    module: interpreterModule(),
+    model: portableModel(1),
+    options: translate === undefined ? {} : { translate },
+  };
 }
