@@ -28,6 +28,7 @@ const vcpu = {
   run,
   setDebug: () => undefined,
   retired: () => 0n,
+  translationStats: () => undefined,
 };
 const guestMemory = new GuestMemory(memory.buffer, layout, []);
 parentPort?.on('message', (command: VcpuCommand) =>

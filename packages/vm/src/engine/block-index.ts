@@ -2,19 +2,22 @@
  * Which decoded blocks there are: the table that the interpreter searches, and per page of guest memory what to drop
  * when its bytes change. A block is named by the address of its header, which stands right before its records:
  *
- *   i32 host · bytes there · host of the second page · bytes there (0: does not cross) · records · decode mode
+ *   i32 host · bytes there · host of the second page · bytes there (0: does not cross) · records · decode mode ·
+ *   heat · region slot (state.ts BLOCK)
  */
-import { type MemoryLayout, PageFlag } from '../machine/layout.ts';
 import * as S from '../x86/state.ts';
+import type { CodePages } from './code-pages.ts';
 import { MICRO } from './interp/handlers.ts';
 
-export const HEADER_BYTES: number = S.REC.SIZE;
+export const HEADER_BYTES: number = S.BLOCK.SIZE;
 const HOST = 0;
 const BYTES = 1;
 const SECOND_HOST = 2;
 const SECOND_BYTES = 3;
 const COUNT = 4;
 const MODE = 5;
+const HEAT = S.BLOCK.HEAT >> 2;
+const SLOT = S.BLOCK.SLOT >> 2;
 
 export interface BlockExtent {
   readonly host: number;
@@ -25,21 +28,21 @@ export interface BlockExtent {
   /** Number of records. */
   readonly count: number;
   readonly mode: number;
+  readonly heat: number;
+  readonly slot: number;
 }
 
 export class BlockIndex {
-  readonly #layout: MemoryLayout;
+  readonly #codePages: CodePages;
   readonly #area: number;
-  readonly #u8: Uint8Array;
   readonly #u16: Uint16Array;
   readonly #i32: Int32Array;
   /** Page number of host memory → blocks with bytes in it. */
   readonly #pages = new Map<number, number[]>();
 
-  constructor(buffer: SharedArrayBuffer, layout: MemoryLayout, area: number) {
-    this.#layout = layout;
+  constructor(buffer: SharedArrayBuffer, codePages: CodePages, area: number) {
+    this.#codePages = codePages;
     this.#area = area;
-    this.#u8 = new Uint8Array(buffer);
     this.#u16 = new Uint16Array(buffer);
     this.#i32 = new Int32Array(buffer);
   }
@@ -58,10 +61,27 @@ export class BlockIndex {
     return { first: block + HEADER_BYTES, count: this.#i32[(block >> 2) + COUNT] as number };
   }
 
+  /** Host address and decode mode of a block. */
+  identity(block: number): { readonly host: number; readonly mode: number } {
+    return {
+      host: (this.#i32[(block >> 2) + HOST] as number) >>> 0,
+      mode: this.#i32[(block >> 2) + MODE] as number,
+    };
+  }
+
+  /** @param slot region slot, 0 = none */
+  setRegion(block: number, slot: number, heat: number): void {
+    this.#i32[(block >> 2) + SLOT] = slot;
+    this.#i32[(block >> 2) + HEAT] = heat;
+  }
+  regionOf(block: number): number {
+    return this.#i32[(block >> 2) + SLOT] as number;
+  }
+
   /** Adds the block whose header is at `block` and whose records follow it. */
   add(block: number, extent: BlockExtent): void {
-    const { host, bytes, secondHost, secondBytes, count, mode } = extent;
-    this.#i32.set([host | 0, bytes, secondHost | 0, secondBytes, count, mode], block >> 2);
+    const { host, bytes, secondHost, secondBytes, count, mode, heat, slot } = extent;
+    this.#i32.set([host | 0, bytes, secondHost | 0, secondBytes, count, mode, heat, slot], block >> 2);
     this.expose(block);
     this.#remember(host >>> 12, block);
     if (secondBytes > 0) this.#remember(secondHost >>> 12, block);
@@ -86,26 +106,8 @@ export class BlockIndex {
     const list = this.#pages.get(page);
     if (list === undefined) {
       this.#pages.set(page, [block]);
-      this.#markCode(page);
+      this.#codePages.hold(page);
     } else list.push(block);
-  }
-
-  #flag(page: number): number {
-    return this.#layout.pageFlags + (page - (this.#layout.ramOffset >>> 12));
-  }
-
-  /** Flags the page and takes write permission for it out of the TLBs. */
-  #markCode(page: number): void {
-    Atomics.or(this.#u8, this.#flag(page), PageFlag.CODE);
-    const host = page << 12;
-    const start = this.#area + S.TLB;
-    for (let entry = start; entry < start + 3 * S.TLB_BYTES; entry += S.TLB_ENTRY) {
-      const words = entry >> 2;
-      if (this.#i32[words + 4] !== host) continue;
-      // a write tag that no address with this index can match
-      this.#i32[words + 2] = ((this.#i32[words] as number) & 0xfff000) ^ 0x1000;
-      this.#i32[words + 3] = 0;
-    }
   }
 
   /** Bytes at `hostAddress` were written: drops the blocks they belong to. @returns whether there were any */
@@ -139,7 +141,7 @@ export class BlockIndex {
 
   #forget(page: number): void {
     this.#pages.delete(page);
-    Atomics.and(this.#u8, this.#flag(page), ~PageFlag.CODE);
+    this.#codePages.release(page);
   }
 
   /** Every record becomes STALE, so that even the block in progress stops before its next instruction. */

@@ -3,11 +3,10 @@
  * needed to drop blocks when their bytes change. Blocks are keyed by host address and decode mode; a block lies in
  * one page, but for a single instruction that crosses into the next.
  */
-import type { MemoryLayout } from '../machine/layout.ts';
 import { type Decoded, Decoder, NO_REGISTER, RIP_BASE } from '../x86/decode.ts';
 import { ROW_BIT, type Row } from '../x86/row.ts';
 import * as S from '../x86/state.ts';
-import { BlockIndex, HEADER_BYTES } from './block-index.ts';
+import { type BlockIndex, HEADER_BYTES } from './block-index.ts';
 import { handlerOf, MICRO } from './interp/handlers.ts';
 
 const MAX_INSTRUCTIONS = 64;
@@ -21,14 +20,25 @@ const { REC } = S;
 
 export interface CodeCacheOptions {
   readonly buffer: SharedArrayBuffer;
-  readonly layout: MemoryLayout;
+  readonly blocks: BlockIndex;
   /** Host address of the vCPU's area, and its size. */
   readonly area: number;
   readonly areaBytes: number;
   /** Host address of the code byte at a linear address, or 0 (FAULT set). */
   readonly fetch: (rip: bigint) => number;
+  /** What was translated, and how hot the rest has to become for it. */
+  readonly regions?: RegionSlots | undefined;
   /** Called after blocks were dropped: jump-cache entries may point at them. */
   readonly dropped: () => void;
+}
+
+/** What decoded code knows of translated code. */
+export interface RegionSlots {
+  slotAt(host: number, mode: number): number;
+  heatOf(host: number, mode: number): number;
+  /** Drops regions made from these bytes. @returns whether there were any */
+  written(host: number, bytes: number): boolean;
+  clear(): void;
 }
 
 export class CodeCache {
@@ -54,7 +64,7 @@ export class CodeCache {
     this.#u8 = new Uint8Array(options.buffer);
     this.#u16 = new Uint16Array(options.buffer);
     this.#i32 = new Int32Array(options.buffer);
-    this.#blocks = new BlockIndex(options.buffer, options.layout, options.area);
+    this.#blocks = options.blocks;
     this.#next = options.area + S.RECORDS;
   }
 
@@ -125,7 +135,10 @@ export class CodeCache {
     if (!ended) this.#micro(MICRO.FALL, at - host, instructions - 1, 0);
     const bytes = secondBytes > 0 ? pageEnd - host : at - host;
     const count = (this.#next - block) / REC.SIZE - 1;
-    this.#blocks.add(block, { host, bytes, secondHost, secondBytes, count, mode });
+    const { regions } = this.#o;
+    const slot = regions?.slotAt(host, mode) ?? 0;
+    const heat = slot === 0 ? (regions?.heatOf(host, mode) ?? S.HEAT_NEVER) : S.HEAT_NEVER;
+    this.#blocks.add(block, { host, bytes, secondHost, secondBytes, count, mode, heat, slot });
     this.decoded++;
     return true;
   }
@@ -151,25 +164,34 @@ export class CodeCache {
     return second;
   }
 
-  /** Bytes at `host` were written: drops the blocks they belong to, the running one included. */
+  /** Bytes at `host` were written: drops blocks, the running one included, and regions they belong to. */
   written(host: number, bytes: number): void {
-    if (this.#blocks.written(host, bytes)) this.#o.dropped();
+    const blocks = this.#blocks.written(host, bytes);
+    const regions = this.#o.regions?.written(host, bytes) ?? false;
+    if (blocks || regions) this.#o.dropped();
   }
 
   /** Drops the block at `host` (its second page moved). */
   recode(host: number): void {
-    this.written(host, 1);
+    if (this.#blocks.written(host, 1)) this.#o.dropped();
   }
 
-  /** Drops everything, the one way to drop what is not used any more. */
+  /** Drops all blocks, the one way to drop those not used any more. */
   #makeRoom(): void {
     if (this.returns - this.#filled < SOON)
       this.#room = Math.min(this.#room * 2, this.#o.areaBytes - S.RECORDS);
     this.#filled = this.returns;
-    this.flush();
+    this.flushBlocks();
   }
 
+  /** Drops everything: memory may have changed in ways that nobody told. */
   flush(): void {
+    this.#o.regions?.clear();
+    this.flushBlocks();
+  }
+
+  /** Drops what was decoded; what was translated stays. */
+  flushBlocks(): void {
     this.#blocks.clear();
     this.#next = this.#o.area + S.RECORDS;
     this.flushes++;

@@ -8,7 +8,9 @@ import { Disassembler } from '../x86/disasm.ts';
 import { printStatements, stateName } from '../x86/print.ts';
 import { memoryVariants, rowSizes } from '../x86/row.ts';
 import * as S from '../x86/state.ts';
+import { BlockIndex } from './block-index.ts';
 import { CodeCache } from './code-cache.ts';
+import { CodePages } from './code-pages.ts';
 import { handlerSize } from './interp/generate.ts';
 import { FIRST_FORM, FORMS, MICRO } from './interp/handlers.ts';
 import { isHot } from './interp/hot.ts';
@@ -63,7 +65,7 @@ function decode(o: ExplainOptions): { records: { handler: number } | null; block
   view.setInt32(VCPU_BASE + S.BLOCK_MODE, o.mode, true);
   const cache = new CodeCache({
     buffer,
-    layout,
+    blocks: new BlockIndex(buffer, new CodePages(buffer, layout, VCPU_BASE), VCPU_BASE),
     area: VCPU_BASE,
     areaBytes: VCPU_STRIDE,
     fetch: () => layout.ramOffset + 0x9000,

@@ -5,11 +5,18 @@
  */
 import { assert, VmError } from '../base/errors.ts';
 import { type MemoryLayout, VCPU_BASE, VCPU_STRIDE } from '../machine/layout.ts';
+import type { TranslationStats } from '../machine/vcpu.ts';
 import { wasm, type WasmModule } from '../wasm/api.ts';
 import { HAS_ERROR_CODE, VECTOR } from '../x86/ops.ts';
 import * as S from '../x86/state.ts';
+import { BlockIndex } from './block-index.ts';
 import { CodeCache } from './code-cache.ts';
+import { CodePages } from './code-pages.ts';
 import { DIGEST_SECTION, tableDigest } from './interp/digest.ts';
+import { GuestCode, type Paging } from './translate/guest-code.ts';
+import type { TranslateOptions } from './translate/region.ts';
+import { RegionTable } from './translate/region-table.ts';
+import { RegionTier, thresholdOf, type Translate } from './translate/region-tier.ts';
 import { type MemoryUnit, RUN_EXIT } from './unit.ts';
 
 const CR0_EM = 4;
@@ -38,6 +45,14 @@ export interface InterpreterOptions {
   readonly layout: MemoryLayout;
   readonly index: number;
   readonly hooks: InterpreterHooks;
+  /** Absent: nothing is translated. */
+  readonly translation?: Translation | undefined;
+}
+
+export interface Translation {
+  readonly options: TranslateOptions;
+  readonly translate: Translate;
+  readonly nowNs: () => number;
 }
 
 /** Why `run` came back. */
@@ -59,6 +74,12 @@ interface Exports {
 export class Interpreter implements MemoryUnit {
   readonly area: number;
   readonly code: CodeCache;
+  /** Translated code; what it lacks is interpreted. */
+  readonly regions: RegionTable;
+  /** Every warm function of the module by its name. */
+  readonly warm: Readonly<Record<string, unknown>>;
+  readonly #blocks: BlockIndex;
+  readonly #tier: RegionTier | undefined;
   readonly #i32: Int32Array;
   readonly #i64: BigInt64Array;
   readonly #u8: Uint8Array;
@@ -88,16 +109,40 @@ export class Interpreter implements MemoryUnit {
           hooks.watch(low >>> 0, high >>> 0, bytes, write),
       },
     });
+    this.warm = instance.exports;
     this.#exports = instance.exports as unknown as Exports;
+    const pages = new CodePages(memory.buffer, layout, this.area);
+    this.#blocks = new BlockIndex(memory.buffer, pages, this.area);
+    this.#tier = this.#createTier(options);
+    this.regions = new RegionTable({
+      memory,
+      area: this.area,
+      interpreter: instance.exports,
+      blocks: this.#blocks,
+      pages,
+      heatOf: (host, mode) => this.#tier?.heatOf(host, mode) ?? S.HEAT_NEVER,
+      cacheBytes: options.translation?.options.cacheBytes,
+    });
     this.code = new CodeCache({
       buffer: memory.buffer,
-      layout,
+      blocks: this.#blocks,
       area: this.area,
       areaBytes: VCPU_STRIDE,
       fetch: (rip) => this.#exports.fetch_host(this.area, rip),
+      regions: this.#tier,
       dropped: () => this.#newGeneration(true),
     });
     this.#setLayout();
+  }
+
+  #createTier({ memory, layout, translation }: InterpreterOptions): RegionTier | undefined {
+    if (translation === undefined) return undefined;
+    return new RegionTier({
+      ...translation,
+      source: new GuestCode(memory.buffer, layout, this.area, thresholdOf(translation.options)),
+      table: () => this.regions,
+      paging: () => this.#paging(),
+    });
   }
 
   // ---- running ----
@@ -116,6 +161,10 @@ export class Interpreter implements MemoryUnit {
           return 'fault';
         continue;
       }
+      if (reason === RUN_EXIT.HOT) {
+        this.#hot(this.#get(S.RECORD) - S.BLOCK.SIZE);
+        continue;
+      }
       if (this.#get(S.RECODE) !== 0) {
         this.#set(S.RECODE, 0);
         const host = this.#exports.fetch_host(this.area, this.#linearRip());
@@ -131,6 +180,28 @@ export class Interpreter implements MemoryUnit {
       this.#nameStackFault(record);
       return 'fault';
     }
+  }
+
+  /** The block at RIP was executed as often as its heat said. */
+  #hot(block: number): void {
+    const slot = this.#blocks.regionOf(block);
+    this.#blocks.setRegion(block, slot, S.HEAT_NEVER);
+    if (slot !== 0) this.regions.retry();
+    else this.#tier?.hot({ rip: this.#linearRip(), ...this.#blocks.identity(block) });
+  }
+
+  #paging(): Paging {
+    return {
+      cr0: this.#get64(S.CR0),
+      cr3: this.#get64(S.CR3),
+      cr4: this.#get64(S.CR4),
+      cpl: this.#get(S.CPL),
+    };
+  }
+
+  /** What translated code did so far; undefined without a translator. */
+  translationStats(): TranslationStats | undefined {
+    return this.#tier?.stats((offset) => Number(this.#get64(offset)));
   }
 
   #linearRip(): bigint {
@@ -335,6 +406,22 @@ export class Interpreter implements MemoryUnit {
     this.modeChanged();
   }
 
+  #regionsWanted = true;
+  /** Whether translated code may run: it does not stop at every block, as a tracing debugger wants it. */
+  setRegions(wanted: boolean): void {
+    if (wanted === this.#regionsWanted) return;
+    this.#regionsWanted = wanted;
+    this.#allowRegions();
+  }
+
+  /** Regions do not look at the limit of CS. */
+  #allowRegions(): void {
+    const allowed = this.#regionsWanted && flat(this.#get64(S.CODE_LIMIT)) ? 1 : 0;
+    if (allowed === this.#get(S.REGIONS_ON)) return;
+    this.#set(S.REGIONS_ON, allowed);
+    this.#newGeneration(true);
+  }
+
   /** Masks and bounds that depend on SS and CS outside 64-bit mode. */
   #setWidths(long: boolean): void {
     if (long && this.#wide) return;
@@ -351,7 +438,8 @@ export class Interpreter implements MemoryUnit {
     this.#set64(S.LINEAR_MASK, long ? -1n : 0xffff_ffffn);
     this.#set64(S.CODE_BASE, base);
     this.#set64(S.CODE_LIMIT, limit);
-    if (cut) this.code.flush();
+    this.#allowRegions();
+    if (cut) this.code.flushBlocks();
     else if (moved) this.#newGeneration(true);
   }
 

@@ -21,6 +21,8 @@ export const RUN_EXIT = {
   RECORD: 1,
   /** No decoded block at RIP: FAULT is set, or FETCH_HOST is where to decode. */
   NO_BLOCK: 2,
+  /** The block whose first record is RECORD got hot, and has not been executed this time. RIP is exact. */
+  HOT: 3,
 } as const;
 
 /** Access bits of `MemoryUnit.translate` and of page-fault error codes. */

@@ -5,20 +5,29 @@
  */
 import { LOW_RAM_END, HIGH_RAM_BASE, VCPU_BASE, VCPU_STRIDE } from '../machine/layout.ts';
 import { VcpuMailbox } from '../machine/mailbox.ts';
-import type { Breakpoint, DebugControl, SoftVcpu, SoftVcpuOptions, VcpuExit } from '../machine/vcpu.ts';
+import type {
+  Breakpoint,
+  DebugControl,
+  SoftVcpu,
+  SoftVcpuOptions,
+  TranslationStats,
+  VcpuExit,
+} from '../machine/vcpu.ts';
 import type { VcpuRecord } from '../machine/vcpu-state.ts';
 import type { WasmModule } from '../wasm/api.ts';
 import { GuestClock } from './guest-clock.ts';
 import { Interpreter } from './interpreter.ts';
 import { Cpu, createSystem, type SystemUnit } from './system/index.ts';
+import type { Translate } from './translate/region-tier.ts';
 
 /** Instructions between two looks at the clock: about a millisecond, so that V8's optimised code takes over soon. */
 const MAX_BUDGET = 120_000;
 const MIN_BUDGET = 500;
 const NO_DEBUG: DebugControl = { singleStep: false, breakpoints: [] };
 
-export function createSoftVcpu(options: SoftVcpuOptions): SoftVcpu {
-  return new InterpretedVcpu(options);
+/** @param translate the translator; without it, or with the tier `off`, everything is interpreted */
+export function createSoftVcpu(options: SoftVcpuOptions, translate?: Translate): SoftVcpu {
+  return new InterpretedVcpu(options, translate);
 }
 
 class InterpretedVcpu implements SoftVcpu {
@@ -35,7 +44,7 @@ class InterpretedVcpu implements SoftVcpu {
   #retired = 0;
   #instructionsPerNs = 0.05;
 
-  constructor(options: SoftVcpuOptions) {
+  constructor(options: SoftVcpuOptions, translate: Translate | undefined) {
     this.#o = options;
     this.#clock = new GuestClock(options.clock);
     const { memory, layout, index, bus } = options;
@@ -49,6 +58,10 @@ class InterpretedVcpu implements SoftVcpu {
       module: options.module as WasmModule,
       layout,
       index,
+      translation:
+        translate === undefined || options.translate === undefined || options.translate.tier === 'off'
+          ? undefined
+          : { options: options.translate, translate, nowNs: () => options.clock.nowNs() },
       hooks: {
         mmioRead: (low, high, bytes) => {
           const gpa = high * 2 ** 32 + low;
@@ -86,6 +99,9 @@ class InterpretedVcpu implements SoftVcpu {
   }
   retired(): bigint {
     return BigInt(this.#retired);
+  }
+  translationStats(): TranslationStats | undefined {
+    return this.#interpreter.translationStats();
   }
   setDebug(control: DebugControl): void {
     this.#debug = control;
@@ -135,6 +151,7 @@ class InterpretedVcpu implements SoftVcpu {
     const wholeBlocks = this.#debug.wholeBlocks === true && this.#debug.breakpoints.length === 0;
     const single = stepping || (debugging && !wholeBlocks) || system.instructionLimit() === 1;
     interpreter.setSingle(single);
+    interpreter.setRegions(!debugging);
     if (debugging) {
       const hit = this.#executeBreakpoint(interpreter.rip);
       if (hit !== null) return hit;

@@ -73,6 +73,55 @@ export interface Vcpu {
   setDebug(control: DebugControl): void;
 }
 
+/** How a vCPU uses the translator. */
+export interface TranslateOptions {
+  /**
+   * off: interpreter only. auto: what is hot, compiled on another thread. sync: what is hot, compiled at once on the
+   * vCPU's thread (tests). always: every block on first execution, at once. random: as always, but each block is
+   * translated or not by a pseudo-random choice.
+   */
+  readonly tier: 'off' | 'auto' | 'sync' | 'always' | 'random';
+  /** Seed of `random`. */
+  readonly seed?: number;
+  /** Executions of a block after which it is translated. */
+  readonly threshold?: number;
+  /** Bytes of translated code (WebAssembly and V8's machine code, estimated) kept at most. */
+  readonly cacheBytes?: number;
+  /** Count instructions exactly on every path (deterministic mode). */
+  readonly exactCount?: boolean;
+}
+
+/** A vCPU's translated code, now and so far. */
+export interface RegionCounters {
+  readonly regions: number;
+  readonly modules: number;
+  /** Estimate of what they occupy. */
+  readonly bytes: number;
+  readonly installed: number;
+  /** Came too late: their guest code had changed, or a region was there. */
+  readonly refused: number;
+  readonly overwritten: number;
+  readonly evicted: number;
+  readonly wasmBytes: number;
+}
+
+/** What translating did for a vCPU so far. */
+export interface TranslationStats extends RegionCounters {
+  readonly requests: number;
+  /** Requests that the translator made nothing of. */
+  readonly declined: number;
+  /** Regions entered, guest instructions executed in them, how often one left an instruction to the interpreter. */
+  readonly entered: number;
+  readonly instructions: number;
+  readonly interprets: number;
+  /** Regions not entered because a page of theirs was mapped elsewhere. */
+  readonly mismatches: number;
+  /** Guest instructions translated, copies counted. */
+  readonly guestInstructions: number;
+  readonly translateMs: number;
+  readonly installMs: number;
+}
+
 /** What the engine's `createSoftVcpu` takes. */
 export interface SoftVcpuOptions {
   /** The machine's one shared WebAssembly memory, laid out by `layoutMemory()`. */
@@ -85,10 +134,14 @@ export interface SoftVcpuOptions {
   readonly clock: Clock;
   readonly random: Randomness;
   readonly model: CpuModel;
+  /** Default: { tier: 'off' }. */
+  readonly translate?: TranslateOptions | undefined;
 }
 
 /** A vCPU of the soft engine. */
 export interface SoftVcpu extends Vcpu {
   /** Guest instructions retired since creation. */
   retired(): bigint;
+  /** undefined: nothing is translated. */
+  translationStats(): TranslationStats | undefined;
 }

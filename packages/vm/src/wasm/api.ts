@@ -9,8 +9,13 @@ export interface WasmMemory {
 export interface WasmModule {
   readonly wasmModule?: never;
 }
+/** An exported function, as JavaScript sees it. */
+export type WasmFunction = (...args: number[]) => number;
 export interface WasmTable {
   readonly length: number;
+  set(index: number, value: WasmFunction): void;
+  /** @returns the length before */
+  grow(delta: number, value: WasmFunction): number;
 }
 export interface WasmInstance {
   readonly exports: Readonly<Record<string, (...args: number[]) => number>>;

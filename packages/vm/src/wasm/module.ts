@@ -94,9 +94,10 @@ export class ModuleBuilder {
   readonly #imports: ImportedFunction[] = [];
   readonly #functions: (FunctionBody | null)[] = [];
   readonly #types: string[] = [];
-  readonly #exports: { name: string; index: number }[] = [];
+  readonly #exports: { name: string; index: number; kind: 0 | 1 }[] = [];
   readonly #custom: { name: string; text: string }[] = [];
   #table: readonly number[] = [];
+  #secondTable = 0;
 
   /** Adds an imported function. @returns its index */
   import(module: string, name: string, params: readonly Ty[], result: Ty | null): number {
@@ -112,11 +113,16 @@ export class ModuleBuilder {
     this.#functions[index - this.#imports.length] = body;
   }
   export(name: string, index: number): void {
-    this.#exports.push({ name, index });
+    this.#exports.push({ name, index, kind: 0 });
   }
   /** Fills table 0 with these functions, from slot 0. */
   table(functions: readonly number[]): void {
     this.#table = functions;
+  }
+  /** Adds and exports table 1, of at least `entries` entries, all null. Needs table 0. */
+  secondTable(name: string, entries: number): void {
+    this.#secondTable = entries;
+    this.#exports.push({ name, index: 1, kind: 1 });
   }
   /** Adds a custom section with this text. */
   custom(name: string, text: string): void {
@@ -172,16 +178,19 @@ export class ModuleBuilder {
     });
     if (this.#table.length > 0) {
       section(out, 4, (s) => {
-        s.byte(1, 0x70, 1);
+        s.byte(this.#secondTable > 0 ? 2 : 1, 0x70, 1);
         s.u32(this.#table.length);
         s.u32(this.#table.length);
+        if (this.#secondTable === 0) return;
+        s.byte(0x70, 0);
+        s.u32(this.#secondTable);
       });
     }
     section(out, 7, (s) => {
       s.u32(this.#exports.length);
       for (const e of this.#exports) {
         s.name(e.name);
-        s.byte(0);
+        s.byte(e.kind);
         s.u32(e.index);
       }
     });

@@ -6,11 +6,13 @@
  *   0x1000     registers, segments, control registers, run control, XMM, x87   (the names below)
  *   0x2000     local APIC page
  *   0x4000     instruction TLB: 1024 × {i64 page address, u32 host page, u32 key}
- *   0x10000    jump cache: 4096 × {i64 RIP, u32 record, u32 key}
+ *   0x10000    jump cache: 4096 × {i64 RIP, u32 record, u32 key}; instead of a record, slot << 3 | 1 of a region
+ *   0x20000    one byte per region slot: entered since the byte was last cleared
  *   0xa0000    TLB journal: entries filled since the last flush
  *   0x100000   TLBs: user, kernel, kernel with AC, never filled: each 4096 × 32 B
  *   0x200000   block table: 131072 × {u32 host address, u32 mode, u32 record, u32 0}
- *   0x400000   decoded records up to the end of the area
+ *   0x400000   region slots: 16384 × 128 B {u32 pages, u32 heat for the next try, 15 × {i32 page delta, u32 host page}}
+ *   0x600000   decoded records up to the end of the area; a block's header stands before its first (BLOCK)
  */
 export const GPR: number = 0x1000;
 /** Always zero: the "no register" of an effective address. */
@@ -125,6 +127,15 @@ export const KEY_USER: number = 0x14ec;
 /** 1 = code below CPL 3 was fetched from a page that a change of CR3 may move: not global, or low. i32 */
 export const KERNEL_CODE_MOVES: number = 0x14f0;
 
+/** 1 = translated regions may be entered, i32. */
+export const REGIONS_ON: number = 0x14f4;
+/** Counters of the run loop, i64 each: regions entered, instructions they executed, how often one left with INTERPRET. */
+export const REGION_ENTRIES: number = 0x1c20;
+export const REGION_INSTRUCTIONS: number = 0x1c28;
+export const REGION_INTERPRETS: number = 0x1c30;
+/** Regions not entered because one of their pages was mapped elsewhere, i64. */
+export const REGION_MISMATCHES: number = 0x1c38;
+
 export const XMM: number = 0x1500; // 16 × v128
 /**
  * x87 by physical register R0–R7: 16 B each {i64 significand, u16 sign and exponent}. MMX registers are the
@@ -188,7 +199,28 @@ export const TLB: number = 0x100000;
 export const TLB_ENTRIES: number = 4096;
 export const TLB_ENTRY: number = 32;
 export const TLB_BYTES: number = TLB_ENTRIES * TLB_ENTRY;
-export const RECORDS: number = 0x400000;
+export const REGION_USED: number = 0x20000;
+export const REGION_SLOTS: number = 16384;
+export const REGION_TABLE: number = 0x400000;
+/** Of one slot: count of pages that must be mapped as they were, heat, pages. */
+export const REGION_SLOT_SHIFT: number = 7;
+export const REGION_PAGES: number = 8;
+export const REGION_MAX_PAGES: number = 15;
+export const RECORDS: number = 0x600000;
+
+/** A block's header, 40 B right before its first record (engine/block-index.ts): places the interpreter uses. */
+export const BLOCK = {
+  /** Executions left until the run loop leaves to have the block translated, i32. */
+  HEAT: 24,
+  /** Region slot, 0 = none. */
+  SLOT: 28,
+  SIZE: 40,
+} as const;
+/** Heat of a block that nobody wants translated. */
+export const HEAT_NEVER: number = 0x7fffffff;
+/** Heat of a block whose region could not be entered: then it is looked at again, each time after twice as long. */
+export const HEAT_RETRY: number = 64;
+export const HEAT_RETRY_MOST: number = 1 << 20;
 
 /** Bits of RFLAGS. */
 export const FLAG = {

@@ -27,9 +27,6 @@ const IMPORTS: readonly { name: string; params: readonly Ty[]; result: Ty | null
   { name: 'code_written', params: ['i32', 'i32'], result: null },
   { name: 'watch', params: ['i32', 'i32', 'i32', 'i32'], result: null },
 ];
-/** Warm functions that TypeScript calls. */
-const EXPORTED = ['walk', 'fill', 'fetch_host'];
-
 /**
  * @param memoryPages bounds of the imported memory
  * @param inline which forms stand in the run loop (benchmarks of that choice)
@@ -51,7 +48,8 @@ export function generateInterpreter(
     return index;
   };
   for (const d of WARM_DEFINITIONS) module.body(functionIndex(d.name), definitionBody(d, functionIndex));
-  for (const name of EXPORTED) module.export(name, functionIndex(name));
+  // TypeScript calls some of them, translated code others
+  for (const { name } of WARM_DEFINITIONS) module.export(name, functionIndex(name));
 
   const table = MICRO_FUNCTIONS.map(functionIndex);
   const inlined: { handler: number; ops: InterpOps }[] = [];
@@ -69,9 +67,16 @@ export function generateInterpreter(
     table.push(index);
   });
   const run = module.reserve();
-  module.body(run, runLoop(inlined, table.length, functionIndex, module.type(['i32', 'i32'], 'i32')));
+  module.body(
+    run,
+    runLoop(inlined, table.length, functionIndex, {
+      handler: module.type(['i32', 'i32'], 'i32'),
+      region: module.type(['i32'], 'i32'),
+    }),
+  );
   module.export('run', run);
   module.table(table);
+  module.secondTable('regions', 1);
   module.custom(DIGEST_SECTION, tableDigest());
   return module.write(memoryPages);
 }
@@ -143,7 +148,10 @@ const CPU = 0;
 const REC_LOCAL = 1;
 const RIP_LOCAL = 2;
 const ENTRY_LOCAL = 3;
-const FIRST_POOL = 4;
+/** 1 = the region at RIP handed its instruction to the interpreter: do not enter it this time. */
+const BYPASS_LOCAL = 4;
+const HEAT_LOCAL = 5;
+const FIRST_POOL = 6;
 
 /** Instruction shorthands of the run loop. */
 class Assembler {
@@ -192,6 +200,9 @@ class Assembler {
   store(offset: number): void {
     this.#memory(0x36, offset);
   }
+  store8(offset: number): void {
+    this.#memory(0x3a, offset);
+  }
   store64(offset: number): void {
     this.#memory(0x37, offset);
   }
@@ -201,7 +212,7 @@ function runLoop(
   inlined: readonly { handler: number; ops: InterpOps }[],
   handlers: number,
   functionIndex: (name: string) => number,
-  handlerType: number,
+  types: { readonly handler: number; readonly region: number },
 ): FunctionBody {
   const a = new Assembler();
   const { out } = a;
@@ -247,13 +258,10 @@ function runLoop(
   a.get(CPU);
   a.get(RIP_LOCAL);
   a.call(functionIndex('find_block'));
-  a.tee(REC_LOCAL);
-  a.op(0x45, 0x04, 0x40); // eqz, if
-  a.get(CPU);
-  a.i32(0);
-  a.store(S.RECORD);
-  a.i32(RUN_EXIT.NO_BLOCK);
-  a.op(0x0f, 0x0b, 0x0b); // return, end, end
+  orNoBlock(a);
+  a.op(0x0b); // end
+  enterRegion(a, functionIndex('plain_block'), types.region);
+  countHeat(a);
   a.get(CPU);
   a.get(RIP_LOCAL);
   a.store64(S.BLOCK_RIP);
@@ -295,7 +303,7 @@ function runLoop(
   a.get(REC_LOCAL);
   a.load16u(S.REC.HANDLER);
   a.op(0x11);
-  out.u32(handlerType);
+  out.u32(types.handler);
   a.op(0);
   a.tee(ENTRY_LOCAL);
   a.op(0x45, 0x04, 0x40); // eqz, if
@@ -322,9 +330,93 @@ function runLoop(
     name: 'run',
     params: ['i32'],
     result: 'i32',
-    locals: ['i32', 'i64', 'i32', ...pool.types],
+    locals: ['i32', 'i64', 'i32', 'i32', 'i32', ...pool.types],
     code: out.bytes().slice(),
   };
+}
+
+/** REC = the value on the stack; without one leaves, FAULT or FETCH_HOST tell why. */
+function orNoBlock(a: Assembler): void {
+  a.tee(REC_LOCAL);
+  a.op(0x45, 0x04, 0x40); // eqz, if
+  a.get(CPU);
+  a.i32(0);
+  a.store(S.RECORD);
+  a.i32(RUN_EXIT.NO_BLOCK);
+  a.op(0x0f, 0x0b); // return, end
+}
+
+/** If REC is slot << 3 | 1: runs the region and looks its RIP up; to bypass it, REC becomes the record of its block. */
+function enterRegion(a: Assembler, plainBlock: number, type: number): void {
+  const add64 = (offset: number, value: () => void): void => {
+    a.get(CPU);
+    a.get(CPU);
+    a.load64(offset);
+    value();
+    a.op(0x7c); // i64.add
+    a.store64(offset);
+  };
+  a.get(REC_LOCAL);
+  a.op(0x41, 1, 0x71, 0x04, 0x40); // i32.const 1, and, if
+  a.get(BYPASS_LOCAL);
+  a.op(0x45, 0x04, 0x40); // eqz, if
+  a.get(REC_LOCAL);
+  a.op(0x41, 3, 0x76); // i32.const 3, shr_u
+  a.set(REC_LOCAL);
+  a.get(CPU);
+  a.get(REC_LOCAL);
+  a.op(0x6a); // add
+  a.i32(1);
+  a.store8(S.REGION_USED);
+  a.get(CPU);
+  a.load(S.BUDGET);
+  a.set(ENTRY_LOCAL);
+  a.get(CPU);
+  a.get(REC_LOCAL);
+  a.op(0x11); // call_indirect
+  a.out.u32(type);
+  a.op(1);
+  a.set(BYPASS_LOCAL);
+  add64(S.REGION_ENTRIES, () => a.op(0x42, 1));
+  add64(S.REGION_INTERPRETS, () => {
+    a.get(BYPASS_LOCAL);
+    a.op(0xad); // i64.extend_i32_u
+  });
+  add64(S.REGION_INSTRUCTIONS, () => {
+    a.get(ENTRY_LOCAL);
+    a.get(CPU);
+    a.load(S.BUDGET);
+    a.op(0x6b, 0xad); // sub, i64.extend_i32_u
+  });
+  a.br(2); // lookup
+  a.op(0x0b); // end
+  a.get(CPU);
+  a.get(RIP_LOCAL);
+  a.call(plainBlock);
+  orNoBlock(a);
+  a.op(0x0b); // end
+  a.i32(0);
+  a.set(BYPASS_LOCAL);
+}
+
+/** Counts an execution of the block at REC; leaves when it has become hot. */
+function countHeat(a: Assembler): void {
+  a.get(REC_LOCAL);
+  a.i32(S.BLOCK.HEAT - S.BLOCK.SIZE);
+  a.op(0x6a); // add
+  a.tee(ENTRY_LOCAL);
+  a.get(ENTRY_LOCAL);
+  a.load(0);
+  a.op(0x41, 1, 0x6b); // i32.const 1, sub
+  a.tee(HEAT_LOCAL);
+  a.store(0);
+  a.get(HEAT_LOCAL);
+  a.op(0x45, 0x04, 0x40); // eqz, if
+  a.get(CPU);
+  a.get(REC_LOCAL);
+  a.store(S.RECORD);
+  a.i32(RUN_EXIT.HOT);
+  a.op(0x0f, 0x0b); // return, end
 }
 
 /** BUDGET −= instructions before this record + `own`. */

@@ -209,6 +209,28 @@ const rmwHost = define('rmw_host', ['i64', 'i32'], 'i32', (b, va, bytes) => {
   b.return(i32(0));
 });
 
+/**
+ * For translated code after a miss: host address for an access of 1 to 16 bytes inside one page of RAM, which the TLB
+ * holds then where it may. 0 = the interpreter's business, FAULT clear: a fault, a device, a write to a page with
+ * code, two pages, alignment checks, data breakpoints. `access`: bytes | write << 8.
+ */
+const regionFill = define('region_fill', ['i64', 'i32'], 'i32', (b, va, access) => {
+  b.if(b.state32(S.ALIGNMENT_CHECK).or(b.state32(S.DATA_BREAKPOINTS)), () => b.return(i32(0)));
+  const bytes = access.and(0xff);
+  b.if(va.wrap().and(0xfff).add(bytes).gtU(4096), () => b.return(i32(0)));
+  const write = b.let(access.shrU(8));
+  const host = b.let(call('fill', 'i32', va, write.or(user(b))));
+  b.if(host.leU(DEVICE), () => {
+    b.setState32(S.FAULT, 0);
+    b.setState32(S.FAULT_NON_CANONICAL, 0);
+    b.return(i32(0));
+  });
+  b.if(write, () => {
+    b.if(b.hostLoad('i32.load8_u', pageFlag(b, host)).and(CODE), () => b.return(i32(0)));
+  });
+  b.return(host);
+});
+
 function sized(bytes: number): Definition[] {
   return [
     define(`load${bytes}`, ['i64'], 'i64', (b, va) => {
@@ -259,6 +281,7 @@ export const ACCESS_DEFINITIONS: readonly Definition[] = [
   storeSlow,
   probeWrite,
   rmwHost,
+  regionFill,
   ...[1, 2, 4, 8].flatMap(sized),
   load16,
   store16,

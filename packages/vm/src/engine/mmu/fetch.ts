@@ -3,6 +3,7 @@ import { type Definition, define } from '../../x86/block.ts';
 import { call, type E, i32 } from '../../x86/expr.ts';
 import { HAS_ERROR_CODE, VECTOR } from '../../x86/ops.ts';
 import * as S from '../../x86/state.ts';
+import { REGION_STATUS } from '../translate/region.ts';
 import { DEVICE, WALK_GLOBAL } from './walk.ts';
 
 /** Host address of the instruction byte at a linear address; 0 = FAULT is set. Through the instruction TLB. */
@@ -50,16 +51,8 @@ const fetchHost = define('fetch_host', ['i64'], 'i32', (b, rip) => {
   b.return(host);
 });
 
-/**
- * Record of the block at RIP (state), entered into the jump cache; 0 = FAULT is set, or the code at FETCH_HOST has
- * to be decoded first.
- */
-const findBlock = define('find_block', ['i64'], 'i32', (b, rip) => {
-  b.if(rip.gtU(b.state64(S.CODE_LIMIT)), () => {
-    b.setState32(S.FAULT, VECTOR.GP | HAS_ERROR_CODE);
-    b.setState32(S.FAULT_CODE, 0);
-    b.return(i32(0));
-  });
+/** Record of the block at linear address RIP, or 0: FAULT is set, or the code at FETCH_HOST has to be decoded first. */
+const plainBlock = define('plain_block', ['i64'], 'i32', (b, rip) => {
   const linear = b.let(rip.add(b.state64(S.CODE_BASE)).and(b.state64(S.LINEAR_MASK)));
   const host = b.let(call('fetch_host', 'i32', linear));
   b.setState32(S.FETCH_HOST, host);
@@ -76,7 +69,70 @@ const findBlock = define('find_block', ['i64'], 'i32', (b, rip) => {
     slot.set(home.xor(16));
     b.if(matches().eqz(), () => b.return(i32(0)));
   });
-  const record = b.hostLoad('i32.load', slot.get(), S.BLOCK_TABLE + 8);
+  b.return(b.hostLoad('i32.load', slot.get(), S.BLOCK_TABLE + 8));
+});
+
+/**
+ * Are the pages of the region in `slot`, entered at linear address `rip`, mapped as they were when it was made?
+ * Touches them as fetching would; FAULT stays clear.
+ */
+const regionMapped = define('region_mapped', ['i64', 'i32'], 'i32', (b, rip, slot) => {
+  const entry = b.let(b.cpu.add(slot.shl(S.REGION_SLOT_SHIFT)));
+  const end = b.let(entry.add(b.hostLoad('i32.load', entry, S.REGION_TABLE).shl(3)));
+  const at = b.var('i32', entry);
+  const page = b.let(rip.and(~0xfffn));
+  const mask = b.state64(S.LINEAR_MASK);
+  b.while(
+    () => at.get().ltU(end),
+    () => {
+      const delta = b.hostLoad('i64.load32_s', at.get(), S.REGION_TABLE + S.REGION_PAGES);
+      const host = b.let(call('fetch_host', 'i32', page.add(delta.shl(12)).and(mask)));
+      b.if(host.ne(b.hostLoad('i32.load', at.get(), S.REGION_TABLE + S.REGION_PAGES + 4)), () => {
+        b.setState32(S.FAULT, 0);
+        b.setState32(S.FAULT_NON_CANONICAL, 0);
+        b.return(i32(0));
+      });
+      at.set(at.get().add(8));
+    },
+  );
+  b.return(i32(1));
+});
+
+/** What the jump cache gets for a block that has a region: the region, or for a while the block's own record. */
+const regionOr = define('region_or', ['i64', 'i32', 'i32'], 'i32', (b, rip, record, slot) => {
+  const heat = b.let(b.cpu.add(slot.shl(S.REGION_SLOT_SHIFT)));
+  b.if(call('region_mapped', 'i32', rip, slot), () => {
+    b.hostStore('i32.store', heat, S.HEAT_RETRY, S.REGION_TABLE + 4);
+    b.return(slot.shl(3).or(1));
+  });
+  b.setState64(S.REGION_MISMATCHES, b.state64(S.REGION_MISMATCHES).add(1));
+  const wait = b.hostLoad('i32.load', heat, S.REGION_TABLE + 4);
+  b.hostStore('i32.store', record.sub(S.BLOCK.SIZE), wait, S.BLOCK.HEAT);
+  b.if(wait.ltU(S.HEAT_RETRY_MOST), () => {
+    b.hostStore('i32.store', heat, wait.shl(1), S.REGION_TABLE + 4);
+  });
+  b.return(record);
+});
+
+/**
+ * What is at RIP (state), entered into the jump cache: the record of a block, or slot << 3 | 1 of a region that may
+ * be entered; 0 = FAULT is set, or the code at FETCH_HOST has to be decoded first.
+ */
+const findBlock = define('find_block', ['i64'], 'i32', (b, rip) => {
+  b.if(rip.gtU(b.state64(S.CODE_LIMIT)), () => {
+    b.setState32(S.FAULT, VECTOR.GP | HAS_ERROR_CODE);
+    b.setState32(S.FAULT_CODE, 0);
+    b.return(i32(0));
+  });
+  const found = b.var('i32', call('plain_block', 'i32', rip));
+  b.if(found.get().eqz(), () => b.return(i32(0)));
+  const slot = b.hostLoad('i32.load', found.get().sub(S.BLOCK.SIZE), S.BLOCK.SLOT);
+  b.if(slot, () => {
+    b.if(b.state32(S.REGIONS_ON), () => {
+      const linear = b.let(rip.add(b.state64(S.CODE_BASE)).and(b.state64(S.LINEAR_MASK)));
+      found.set(call('region_or', 'i32', linear, found.get(), slot));
+    });
+  });
   const cached = b.let(
     b.cpu.add(
       rip
@@ -87,9 +143,19 @@ const findBlock = define('find_block', ['i64'], 'i32', (b, rip) => {
     ),
   );
   b.hostStore('i64.store', cached, rip, S.JUMP_CACHE);
-  b.hostStore('i32.store', cached, record, S.JUMP_CACHE + 8);
+  b.hostStore('i32.store', cached, found.get(), S.JUMP_CACHE + 8);
   b.hostStore('i32.store', cached, b.state32(S.JUMP_KEY), S.JUMP_CACHE + 12);
-  b.return(record);
+  b.return(found.get());
 });
 
-export const FETCH_DEFINITIONS: readonly Definition[] = [fetchHost, findBlock];
+/** In place of a region that is no more. */
+const regionVoid = define('region_void', [], 'i32', (b) => b.return(i32(REGION_STATUS.INTERPRET)));
+
+export const FETCH_DEFINITIONS: readonly Definition[] = [
+  fetchHost,
+  plainBlock,
+  regionMapped,
+  regionOr,
+  findBlock,
+  regionVoid,
+];

@@ -71,20 +71,4 @@ export interface CodeSource {
   heat(host: number, mode: number): number;
 }
 
-/** How a vCPU uses the translator. */
-export interface TranslateOptions {
-  /**
-   * off: interpreter only. auto: what is hot, compiled on another thread. sync: what is hot, compiled at once on the
-   * vCPU's thread (tests). always: every block on first execution, at once. random: as always, but each block is
-   * translated or not by a pseudo-random choice.
-   */
-  readonly tier: 'off' | 'auto' | 'sync' | 'always' | 'random';
-  /** Seed of `random`. */
-  readonly seed?: number;
-  /** Executions of a block after which it is translated. */
-  readonly threshold?: number;
-  /** Bytes of translated code (WebAssembly and V8's machine code, estimated) kept at most. */
-  readonly cacheBytes?: number;
-  /** Count instructions exactly on every path (deterministic mode). */
-  readonly exactCount?: boolean;
-}
+export type { TranslateOptions } from '../../machine/vcpu.ts';

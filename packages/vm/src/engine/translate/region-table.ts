@@ -1,0 +1,302 @@
+/**
+ * The translated regions of one vCPU. Each has a slot: an entry of the run loop's function table, a record in the
+ * vCPU's area (state.ts REGION_TABLE) and the number in its block's header (BLOCK.SLOT). A region goes when bytes that
+ * it was made from change, and with its whole module when room is needed; the module's code is freed by the host when
+ * its last region is gone.
+ */
+import type { RegionCounters } from '../../machine/vcpu.ts';
+import { wasm, type WasmFunction, type WasmModule, type WasmTable } from '../../wasm/api.ts';
+import * as S from '../../x86/state.ts';
+import type { BlockIndex } from '../block-index.ts';
+import type { CodePages } from '../code-pages.ts';
+import type { TranslatedModule, TranslatedRegion } from './region.ts';
+
+/** Bytes that a region occupies beside the machine code: function objects, table entries, bookkeeping. */
+const REGION_OVERHEAD = 1500;
+/** Machine code (V8's both compilers) per byte of WebAssembly. */
+const MACHINE_CODE_RATIO = 6;
+/** Pages of which the table remembers how often their regions were overwritten. */
+const MAX_REWRITTEN = 4096;
+export const DEFAULT_CACHE_BYTES: number = 64 << 20;
+
+export interface RegionTableOptions {
+  readonly memory: { readonly buffer: SharedArrayBuffer };
+  /** Host address of the vCPU's area. */
+  readonly area: number;
+  /** Exports of the interpreter: warm functions and the table `regions`. */
+  readonly interpreter: Readonly<Record<string, unknown>>;
+  readonly blocks: BlockIndex;
+  readonly pages: CodePages;
+  /** Executions of a block before its translation is asked for (again). */
+  readonly heatOf: (host: number, mode: number) => number;
+  readonly cacheBytes?: number | undefined;
+}
+
+interface Module {
+  readonly regions: Set<Region>;
+  bytes: number;
+}
+
+interface Region {
+  readonly slot: number;
+  readonly host: number;
+  readonly mode: number;
+  readonly ranges: readonly { readonly host: number; readonly bytes: number }[];
+  readonly module: Module;
+}
+
+export class RegionTable {
+  readonly #o: RegionTableOptions;
+  readonly #table: WasmTable;
+  readonly #void: WasmFunction;
+  readonly #u8: Uint8Array;
+  readonly #i32: Int32Array;
+  readonly #regions: (Region | undefined)[] = [undefined];
+  readonly #free: number[] = [];
+  /** Mode and host address → region. */
+  readonly #byKey = new Map<number, Region>();
+  /** Page number of host memory → regions made from bytes in it. */
+  readonly #byPage = new Map<number, Set<Region>>();
+  /** In the order in which eviction looks at them. */
+  readonly #modules = new Set<Module>();
+  readonly #rewritten = new Map<number, number>();
+  #bytes = 0;
+  #installed = 0;
+  #refused = 0;
+  #overwritten = 0;
+  #evicted = 0;
+  #wasmBytes = 0;
+
+  constructor(options: RegionTableOptions) {
+    this.#o = options;
+    this.#u8 = new Uint8Array(options.memory.buffer);
+    this.#i32 = new Int32Array(options.memory.buffer);
+    this.#table = options.interpreter['regions'] as WasmTable;
+    this.#void = options.interpreter['region_void'] as WasmFunction;
+    this.#table.set(0, this.#void);
+  }
+
+  counters(): RegionCounters {
+    return {
+      regions: this.#byKey.size,
+      modules: this.#modules.size,
+      bytes: this.#bytes,
+      installed: this.#installed,
+      refused: this.#refused,
+      overwritten: this.#overwritten,
+      evicted: this.#evicted,
+      wasmBytes: this.#wasmBytes,
+    };
+  }
+
+  /** Slot of the region that begins at `host`, 0 when there is none. */
+  slotAt(host: number, mode: number): number {
+    return this.#byKey.get(keyOf(host, mode))?.slot ?? 0;
+  }
+
+  /** How often regions in the page of `host` were overwritten: code there is better left to the interpreter. */
+  rewrites(host: number): number {
+    return this.#rewritten.get(host >>> 12) ?? 0;
+  }
+
+  /**
+   * Takes a module's regions into use, but for those whose guest code has changed since.
+   * @param compiled the module, when another thread compiled it
+   * @returns how many regions it installed
+   */
+  install(translated: TranslatedModule, compiled?: WasmModule): number {
+    const wanted = translated.regions.filter((region) => this.#acceptable(region));
+    this.#refused += translated.regions.length - wanted.length;
+    if (wanted.length === 0) return 0;
+    const cost = wanted.reduce((sum, r) => sum + costOf(r), 0);
+    this.#makeRoom(cost, wanted.length);
+    const env: Record<string, unknown> = { memory: this.#o.memory };
+    for (const name of translated.imports) env[name] = this.#o.interpreter[name];
+    const { exports } = new wasm.Instance(compiled ?? new wasm.Module(translated.bytes), { env });
+    const module: Module = { regions: new Set(), bytes: 0 };
+    translated.regions.forEach((region, i) => {
+      if (wanted.includes(region)) this.#add(region, exports[`r${i}`] as WasmFunction, module);
+    });
+    if (module.regions.size === 0) return 0;
+    this.#modules.add(module);
+    this.#wasmBytes += translated.bytes.length;
+    this.#installed += module.regions.size;
+    this.#forgetJumps();
+    return module.regions.size;
+  }
+
+  #acceptable(region: TranslatedRegion): boolean {
+    return region.pages.length <= S.REGION_MAX_PAGES && this.slotAt(region.host, region.mode) === 0;
+  }
+
+  #add(source: TranslatedRegion, run: WasmFunction, module: Module): void {
+    const host = source.host >>> 0;
+    const { mode } = source;
+    const region: Region = {
+      slot: this.#free.pop() ?? this.#newSlot(),
+      host,
+      mode,
+      ranges: source.ranges.map((range) => ({ host: range.host >>> 0, bytes: range.bytes.length })),
+      module,
+    };
+    // from here on writes are told, so that none between this look and the next can be missed
+    for (const page of pagesOf(region)) this.#link(page, region);
+    if (this.slotAt(host, mode) !== 0 || !source.ranges.every((range) => this.#unchanged(range))) {
+      for (const page of pagesOf(region)) this.#unlink(page, region);
+      this.#free.push(region.slot);
+      this.#refused++;
+      return;
+    }
+    const words = (this.#o.area + S.REGION_TABLE + (region.slot << S.REGION_SLOT_SHIFT)) >> 2;
+    this.#i32[words] = source.pages.length;
+    this.#i32[words + 1] = S.HEAT_RETRY;
+    source.pages.forEach((page, i) => this.#i32.set([page.delta, page.host | 0], words + 2 + i * 2));
+    this.#u8[this.#o.area + S.REGION_USED + region.slot] = 1;
+    this.#table.set(region.slot, run);
+    this.#regions[region.slot] = region;
+    this.#byKey.set(keyOf(host, mode), region);
+    module.regions.add(region);
+    module.bytes += costOf(source);
+    this.#bytes += costOf(source);
+    const block = this.#o.blocks.find(host, mode);
+    if (block !== 0) this.#o.blocks.setRegion(block, region.slot, S.HEAT_NEVER);
+  }
+
+  #newSlot(): number {
+    const slot = this.#regions.push(undefined) - 1;
+    if (slot >= this.#table.length) {
+      this.#table.grow(
+        Math.min(Math.max(this.#table.length, 256), S.REGION_SLOTS - this.#table.length),
+        this.#void,
+      );
+    }
+    return slot;
+  }
+
+  #unchanged({ host, bytes }: { readonly host: number; readonly bytes: Uint8Array }): boolean {
+    return bytes.every((byte, i) => this.#u8[(host >>> 0) + i] === byte);
+  }
+
+  #link(page: number, region: Region): void {
+    const set = this.#byPage.get(page);
+    if (set !== undefined) {
+      set.add(region);
+      return;
+    }
+    this.#byPage.set(page, new Set([region]));
+    this.#o.pages.hold(page);
+  }
+
+  #unlink(page: number, region: Region): void {
+    const set = this.#byPage.get(page);
+    set?.delete(region);
+    if (set?.size !== 0) return;
+    this.#byPage.delete(page);
+    this.#o.pages.release(page);
+  }
+
+  /** Bytes at `hostAddress` were written: drops the regions made from them. @returns whether there were any */
+  written(hostAddress: number, bytes: number): boolean {
+    const host = hostAddress >>> 0;
+    let dropped = false;
+    for (let page = host >>> 12; page <= (host + bytes - 1) >>> 12; page++) {
+      for (const region of [...(this.#byPage.get(page) ?? [])]) {
+        if (!region.ranges.some((r) => host < r.host + r.bytes && r.host < host + bytes)) continue;
+        this.#noteRewrite(region.host >>> 12);
+        this.#drop(region);
+        this.#overwritten++;
+        dropped = true;
+      }
+    }
+    return dropped;
+  }
+
+  #noteRewrite(page: number): void {
+    if (this.#rewritten.size >= MAX_REWRITTEN) this.#rewritten.clear();
+    this.#rewritten.set(page, (this.#rewritten.get(page) ?? 0) + 1);
+  }
+
+  /** The caller makes the jump cache forget it. */
+  #drop(region: Region): void {
+    const { slot, host, mode, module } = region;
+    this.#table.set(slot, this.#void);
+    this.#regions[slot] = undefined;
+    this.#free.push(slot);
+    this.#byKey.delete(keyOf(host, mode));
+    for (const page of pagesOf(region)) this.#unlink(page, region);
+    const block = this.#o.blocks.find(host, mode);
+    if (block !== 0) this.#o.blocks.setRegion(block, 0, this.#o.heatOf(host, mode));
+    module.regions.delete(region);
+    if (module.regions.size > 0) return;
+    this.#modules.delete(module);
+    this.#bytes -= module.bytes;
+  }
+
+  /** Drops all regions. The caller makes the jump cache forget them. */
+  clear(): void {
+    for (const region of [...this.#byKey.values()]) this.#drop(region);
+  }
+
+  /** Lets the run loop try again to enter regions whose pages were mapped elsewhere. */
+  retry(): void {
+    this.#forgetJumps();
+  }
+
+  /** Evicts modules none of whose regions ran since the last look at them, until there is room. */
+  #makeRoom(bytes: number, slots: number): void {
+    const most = (this.#o.cacheBytes ?? DEFAULT_CACHE_BYTES) - bytes;
+    let evicted = false;
+    // two rounds clear every mark
+    for (let looks = this.#modules.size * 2; looks >= 0; looks--) {
+      if (this.#bytes <= most && this.#regions.length - this.#free.length + slots <= S.REGION_SLOTS) break;
+      const [module] = this.#modules;
+      if (module === undefined) break;
+      this.#modules.delete(module);
+      this.#modules.add(module);
+      if (this.#takeUsed(module)) continue;
+      for (const region of [...module.regions]) {
+        this.#drop(region);
+        this.#evicted++;
+      }
+      evicted = true;
+    }
+    if (evicted) this.#forgetJumps();
+  }
+
+  /** Did one of the module's regions run since this was asked last? */
+  #takeUsed(module: Module): boolean {
+    let used = false;
+    for (const { slot } of module.regions) {
+      const at = this.#o.area + S.REGION_USED + slot;
+      if (this.#u8[at] !== 0) used = true;
+      this.#u8[at] = 0;
+    }
+    return used;
+  }
+
+  /** Empties the jump-cache entries that name regions which are gone, or blocks that have a region now. */
+  #forgetJumps(): void {
+    const first = (this.#o.area + S.JUMP_CACHE) >> 2;
+    const records = this.#o.area + S.RECORDS;
+    for (let at = first; at < first + S.JUMP_CACHE_ENTRIES * 4; at += 4) {
+      const value = this.#i32[at + 2] as number;
+      const stale =
+        (value & 1) !== 0
+          ? this.#regions[value >> 3] === undefined
+          : value >= records && this.#i32[(value - S.BLOCK.SIZE + S.BLOCK.SLOT) >> 2] !== 0;
+      if (stale) this.#i32[at + 3] = 0;
+    }
+  }
+}
+
+function keyOf(host: number, mode: number): number {
+  return mode * 2 ** 32 + (host >>> 0);
+}
+
+function costOf(region: TranslatedRegion): number {
+  return REGION_OVERHEAD + region.codeBytes * MACHINE_CODE_RATIO;
+}
+
+function pagesOf(region: Region): Set<number> {
+  return new Set(region.ranges.map((range) => range.host >>> 12));
+}

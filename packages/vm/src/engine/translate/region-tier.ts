@@ -1,0 +1,117 @@
+/**
+ * When a block is translated, by whom, and what became of it: what stands between the run loop, which reports hot
+ * blocks, and the translator. One per vCPU.
+ */
+import type { TranslationStats } from '../../machine/vcpu.ts';
+import * as S from '../../x86/state.ts';
+import type { RegionSlots } from '../code-cache.ts';
+import type { GuestCode, Paging } from './guest-code.ts';
+import type { CodeSource, TranslatedModule, TranslateOptions, TranslationRequest } from './region.ts';
+import type { RegionTable } from './region-table.ts';
+
+/** The translator. null: nothing at these places is worth it. */
+export type Translate = (
+  source: CodeSource,
+  requests: readonly TranslationRequest[],
+  options: TranslateOptions,
+) => TranslatedModule | null;
+
+export const DEFAULT_THRESHOLD = 100;
+/** Each time a page's regions are overwritten, code there has to become this often twice as hot. */
+const MAX_DOUBLINGS = 12;
+
+/** Executions after which a block is translated. */
+export function thresholdOf({ tier, threshold }: TranslateOptions): number {
+  if (tier === 'always' || tier === 'random') return 1;
+  return threshold ?? DEFAULT_THRESHOLD;
+}
+
+export interface RegionTierOptions {
+  readonly options: TranslateOptions;
+  readonly translate: Translate;
+  readonly source: GuestCode;
+  readonly table: () => RegionTable;
+  readonly paging: () => Paging;
+  /** For statistics. */
+  readonly nowNs: () => number;
+}
+
+export class RegionTier implements RegionSlots {
+  readonly #o: RegionTierOptions;
+  readonly #threshold: number;
+  #requests = 0;
+  #declined = 0;
+  #guestInstructions = 0;
+  #translateNs = 0;
+  #installNs = 0;
+
+  constructor(options: RegionTierOptions) {
+    this.#o = options;
+    this.#threshold = thresholdOf(options.options);
+  }
+
+  slotAt(host: number, mode: number): number {
+    return this.#o.table().slotAt(host, mode);
+  }
+  written(host: number, bytes: number): boolean {
+    return this.#o.table().written(host, bytes);
+  }
+  clear(): void {
+    this.#o.table().clear();
+  }
+
+  heatOf(host: number, mode: number): number {
+    const { tier, seed = 0 } = this.#o.options;
+    if (tier === 'off' || (mode & S.BLOCK_MODE_BIT.STEP) !== 0) return S.HEAT_NEVER;
+    if (tier === 'always') return 1;
+    if (tier === 'random') return chosen(host, seed) ? 1 : S.HEAT_NEVER;
+    const doublings = Math.min(this.#o.table().rewrites(host), MAX_DOUBLINGS);
+    return this.#threshold * 2 ** doublings;
+  }
+
+  /** A block has become hot; asked once for each until it is decoded again. */
+  hot(request: TranslationRequest): void {
+    if (this.#o.options.tier === 'off') return;
+    this.#requests++;
+    const { source, translate, options, nowNs } = this.#o;
+    source.setPaging(this.#o.paging());
+    const started = nowNs();
+    const module = translate(source, [request], options);
+    this.#translateNs += nowNs() - started;
+    this.install(module);
+  }
+
+  install(module: TranslatedModule | null): void {
+    if (module === null) {
+      this.#declined++;
+      return;
+    }
+    const started = this.#o.nowNs();
+    this.#o.table().install(module);
+    this.#installNs += this.#o.nowNs() - started;
+    for (const region of module.regions) this.#guestInstructions += region.instructions;
+  }
+
+  /** @param counter gives one of the run loop's counters by its place in the state */
+  stats(counter: (offset: number) => number): TranslationStats {
+    return {
+      ...this.#o.table().counters(),
+      requests: this.#requests,
+      declined: this.#declined,
+      entered: counter(S.REGION_ENTRIES),
+      instructions: counter(S.REGION_INSTRUCTIONS),
+      interprets: counter(S.REGION_INTERPRETS),
+      mismatches: counter(S.REGION_MISMATCHES),
+      guestInstructions: this.#guestInstructions,
+      translateMs: this.#translateNs / 1e6,
+      installMs: this.#installNs / 1e6,
+    };
+  }
+}
+
+/** A coin for each place and seed. */
+function chosen(host: number, seed: number): boolean {
+  let hash = Math.imul(host ^ Math.imul(seed, 0x9e3779b1), 0x85ebca6b);
+  hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35);
+  return ((hash ^ (hash >>> 16)) & 1) === 0;
+}
