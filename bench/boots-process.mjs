@@ -3,7 +3,7 @@
  * memoryMib, and how many. One line of JSON per machine that has ended.
  */
 import { readFileSync } from 'node:fs';
-import { VM } from '@vivarium/vm';
+import { VM } from '../packages/vm/dist/node.js';
 
 const { kernel, initrd, memoryMib } = JSON.parse(process.argv[2] ?? '{}');
 const pss = () => Number(/^Pss:\s+(\d+)/m.exec(readFileSync('/proc/self/smaps_rollup', 'utf8'))?.[1]) * 1024;

@@ -1,14 +1,17 @@
 /**
  * A process that runs one of our machines from the built library, for the benchmarks: alone, so that its CPU time and
- * memory are the machine's. Argument: JSON of kernel, initrd, memoryMib, quiet. Lines of JSON on standard output:
- * `{event: 'init' | 'ready'}`, then one answer per line of standard input, `{run: COMMAND}`. Ends with standard input.
+ * memory are the machine's. Argument: JSON of kernel, initrd, memoryMib, quiet, translate. Lines of JSON on standard
+ * output: `{event: 'init', console}`, `{event: 'ready'}`; then for each line of standard input, `{run: COMMAND}`, with
+ * a COMMAND that prints the marks of guest.ts: `{event: 'begin'}`, `{event: 'end'}` as the marks arrive, and
+ * `{event: 'done', exitCode, output, stderr, instructions}`. Ends with standard input.
  */
 import { createInterface } from 'node:readline';
-import { VM } from '@vivarium/vm';
+import { VM } from '../packages/vm/dist/node.js';
 
 const INIT_MARK = /Run \/init as init process/;
+const END_MARK = /@end \d+\n/;
 
-const { kernel, initrd, memoryMib, quiet } = JSON.parse(process.argv[2] ?? '{}');
+const { kernel, initrd, memoryMib, quiet, translate } = JSON.parse(process.argv[2] ?? '{}');
 const say = (record) => process.stdout.write(`${JSON.stringify(record)}\n`);
 
 const vm = await VM.start({
@@ -18,6 +21,7 @@ const vm = await VM.start({
   engine: 'soft',
   quiet,
   noReboot: true,
+  ...(translate === undefined ? {} : { translate }),
 });
 void watchSerial();
 await vm.ready;
@@ -26,11 +30,14 @@ say({ event: 'ready' });
 for await (const line of createInterface({ input: process.stdin })) {
   const { run } = JSON.parse(line);
   const before = await instructions();
-  const began = performance.now();
-  const { exitCode, stderr } = await vm.exec(['sh', '-c', `{ ${run}; } >/dev/null`]);
-  const ms = performance.now() - began;
-  if (exitCode !== 0) throw new Error(`'${run}' ended with ${exitCode}: ${stderr}`);
-  say({ ms, instructions: Number((await instructions()) - before) });
+  const running = vm.spawn({ argv: ['sh', '-c', run], tty: false });
+  const [exitCode, output, stderr] = await Promise.all([
+    running.exitCode,
+    read(running.stdout, sayMarks()),
+    read(running.stderr, () => {}),
+    running.stdin.close(),
+  ]);
+  say({ event: 'done', exitCode, output, stderr, instructions: Number((await instructions()) - before) });
 }
 await vm.powerOff();
 
@@ -42,15 +49,36 @@ async function instructions() {
   return count;
 }
 
+function sayMarks() {
+  let begun = false;
+  return (text) => {
+    if (!begun && text.includes('@begin\n')) {
+      begun = true;
+      say({ event: 'begin' });
+    }
+    if (END_MARK.test(text)) say({ event: 'end' });
+  };
+}
+
+async function read(stream, see) {
+  let text = '';
+  const decoder = new TextDecoder('latin1');
+  for await (const bytes of stream) {
+    text += decoder.decode(bytes, { stream: true });
+    see(text);
+  }
+  return text;
+}
+
 async function watchSerial() {
   let text = '';
   let seen = false;
   const decoder = new TextDecoder();
   for await (const bytes of vm.serial) {
     if (seen) continue;
-    text = (text + decoder.decode(bytes, { stream: true })).slice(-10_000);
+    text += decoder.decode(bytes, { stream: true });
     if (!INIT_MARK.test(text)) continue;
     seen = true;
-    say({ event: 'init' });
+    say({ event: 'init', console: text });
   }
 }

@@ -12,11 +12,11 @@ const SETTLE_MS = 10_000;
 
 export async function measureIdle(files: BootFiles, seconds: number): Promise<BenchItem[]> {
   if (process.platform !== 'linux') return [];
-  const guest = new GuestProcess(files, true);
+  const guest = new GuestProcess(files, { quiet: true });
   try {
     await guest.until('ready');
     await sleep(SETTLE_MS);
-    const pid = guest.child.pid ?? 0;
+    const pid = guest.pid;
     console.error(`idle for ${seconds} s ...`);
     const before = cpuNs(pid);
     const began = performance.now();

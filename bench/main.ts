@@ -1,33 +1,54 @@
 /**
- * `npm run bench -- [SUITE…] [--against qemu] [--json] [--runs N]`. Suites: engine (guest instructions per second),
- * boot (time to /init, idle cost, memory, start of viv), and, only when named, interpreter (loops of a few
- * instructions) and boots (`--boots N` machines in one process: what they leave behind). Medians over runs that alternate with the other side.
- * Standard output has the result only; what happens meanwhile goes to standard error.
+ * `npm run bench -- [SUITE…] [--against qemu] [--json] [--runs N] [--only NAME,…]`. Suites: engine (programs that
+ * compute), boot (time to /init, guest instructions a second, start of viv, idle cost, memory), real (programs as
+ * people run them), and, only when named, interpreter (loops of a few instructions) and boots (`--boots N` machines
+ * in one process: what they leave behind). docs/performance.md explains them. Medians over runs that alternate with
+ * the other side. Standard output has the result only; what happens meanwhile goes to standard error.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { parseSize } from '../packages/vm/src/base/size.ts';
 import { prepareBootFiles } from './boot-files.ts';
 import { measureBoots } from './boots.ts';
-import { measureGuests } from './guests.ts';
+import type { Translate } from './guest.ts';
+import { programArchive } from './guest-files.ts';
+import { GuestBench } from './guests.ts';
 import { measureIdle } from './idle.ts';
 import { measureInterpreter } from './interpreter.ts';
+import { BOOT_NAME, ENGINE_ITEMS } from './items.ts';
 import { measureLauncher } from './launcher.ts';
-import { type BenchItem, result, table } from './result.ts';
+import { benchPrograms, missingCompiler } from './programs.ts';
+import { type BenchItem, result } from './result.ts';
+import { selection } from './selection.ts';
+import { table } from './table.ts';
 
-const SUITES = ['engine', 'boot'];
+const SUITES = ['engine', 'boot', 'real'];
 /** Only when asked for: it explains the engine's choices (docs/adr) and boots no guest. */
 const ALONE = 'interpreter';
 /** Only when asked for: takes minutes. */
 const MANY = 'boots';
+/** Room for the largest pointer chase and for all that a guest has in its root folder. */
+const ITEMS_MEMORY_MIB = 1024;
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
     against: { type: 'string' },
     json: { type: 'boolean', default: false },
-    runs: { type: 'string', default: '3' },
+    runs: { type: 'string', default: '5' },
+    /** Items by the first word of their names. */
+    only: { type: 'string' },
+    /** Seconds that a boot or an item may take. */
+    limit: { type: 'string', default: '600' },
+    /** Of the translator of ours: docs/performance.md. */
+    translate: { type: 'string' },
+    threshold: { type: 'string' },
+    'code-cache': { type: 'string' },
+    /** For the Node that runs our machine, such as --node-flags='--liftoff-only'. */
+    'node-flags': { type: 'string', default: '' },
+    'qemu-cpu': { type: 'string', default: 'max' },
     'idle-seconds': { type: 'string', default: '60' },
     boots: { type: 'string', default: '100' },
   },
@@ -40,21 +61,64 @@ if (values.against !== undefined && values.against !== 'qemu') throw new Error('
 const runs = Number(values.runs);
 if (!Number.isInteger(runs) || runs < 1) throw new Error(`--runs ${values.runs} is no count`);
 
-const folder = mkdtempSync(join(tmpdir(), 'viv-bench-'));
-try {
+const INSTRUCTIONS = 'instructions';
+const LAUNCHER = 'launcher';
+const IDLE = 'idle';
+const named = selection(values.only, {
+  engine: ENGINE_ITEMS.map(({ name }) => name),
+  boot: [BOOT_NAME, INSTRUCTIONS, LAUNCHER, IDLE],
+  real: [BOOT_NAME],
+});
+const isWanted = (suite: string, name: string): boolean => suites.has(suite) && named(name);
+
+function translateOptions(): Translate | undefined {
+  const { translate, threshold, 'code-cache': cache } = values;
+  if (translate === undefined && threshold === undefined && cache === undefined) return undefined;
+  return {
+    ...(translate === undefined ? {} : { tier: translate }),
+    ...(threshold === undefined ? {} : { threshold: Number(threshold) }),
+    ...(cache === undefined ? {} : { cacheBytes: parseSize(cache, '--code-cache') }),
+  };
+}
+
+async function measure(folder: string): Promise<{ items: BenchItem[]; commandLines: readonly string[] }> {
   const items: BenchItem[] = [];
   if (suites.has(ALONE)) items.push(...measureInterpreter(runs));
-  if (SUITES.some((suite) => suites.has(suite))) {
-    const files = await prepareBootFiles(folder);
-    items.push(...(await measureGuests(files, { suites, runs, againstQemu: values.against === 'qemu' })));
-    if (suites.has('boot')) {
-      items.push(...measureLauncher(Math.max(runs, 5)));
-      items.push(...(await measureIdle(files, Number(values['idle-seconds']))));
-    }
+  const bench = new GuestBench({
+    runs,
+    againstQemu: values.against === 'qemu',
+    limitMs: Number(values.limit) * 1000,
+    translate: translateOptions(),
+    qemuCpu: values['qemu-cpu'],
+    nodeFlags: values['node-flags'].split(' ').filter((flag) => flag !== ''),
+  });
+  const engineItems = ENGINE_ITEMS.filter(({ suite, name }) => isWanted(suite, name));
+  if (engineItems.length > 0) {
+    const why = missingCompiler();
+    if (why !== undefined) throw new Error(why);
+    const programs = benchPrograms();
+    const files = await prepareBootFiles(folder, ITEMS_MEMORY_MIB, [programArchive(programs)]);
+    await bench.items(files, engineItems, programs, 'true');
+    items.push(...bench.compared(engineItems));
   }
+  if (isWanted('boot', BOOT_NAME) || isWanted('real', BOOT_NAME) || isWanted('boot', INSTRUCTIONS)) {
+    await bench.boots(await prepareBootFiles(folder), isWanted('boot', INSTRUCTIONS));
+    if (isWanted('boot', BOOT_NAME)) items.push(bench.bootItem('boot'));
+    if (isWanted('boot', INSTRUCTIONS)) items.push(...bench.workloadItems());
+    if (isWanted('real', BOOT_NAME)) items.push(bench.bootItem('real'));
+  }
+  if (isWanted('boot', LAUNCHER)) items.push(...measureLauncher(Math.max(runs, 5)));
+  if (isWanted('boot', IDLE))
+    items.push(...(await measureIdle(await prepareBootFiles(folder), Number(values['idle-seconds']))));
   if (suites.has(MANY))
     items.push(...(await measureBoots(await prepareBootFiles(folder), Number(values.boots))));
-  const measured = result(items);
+  return { items, commandLines: bench.commandLines };
+}
+
+const folder = mkdtempSync(join(tmpdir(), 'viv-bench-'));
+try {
+  const { items, commandLines } = await measure(folder);
+  const measured = result(items, commandLines);
   console.log(values.json ? JSON.stringify(measured) : table(measured));
 } finally {
   rmSync(folder, { recursive: true, force: true });

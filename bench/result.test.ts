@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { type BenchItem, median, result, table } from './result.ts';
+import { type BenchItem, median, result } from './result.ts';
+import { table } from './table.ts';
 
 function item(suite: string, value: number, ratio: number | null): BenchItem {
   return {
@@ -32,6 +33,30 @@ test('the geometric mean is per suite and leaves out what was not compared', () 
   assert.ok(Math.abs((geomean['b'] ?? 0) - 3) < 1e-12);
 });
 
-test('the table shows value, unit and ratio', () => {
-  assert.match(table(result([item('a', 75_000_000, 0.5)])), /75\.0 M +s +0\.50 × qemu/);
+test('what is apart counts in no mean; CPU time has means of its own', () => {
+  const cpu = (ratio: number): { value: number; ratio: number } => ({ value: 1, ratio });
+  const { geomean, cpuGeomean } = result([
+    { ...item('a', 1, 0.5), cpu: cpu(4) },
+    { ...item('a', 1, 8), apart: true, cpu: cpu(100) },
+  ]);
+  assert.deepEqual(geomean, { a: 0.5 });
+  assert.deepEqual(cpuGeomean, { a: 4 });
+});
+
+test('the table shows values, ratios, bars, failures and how the sides were started', () => {
+  const text = table(
+    result(
+      [
+        { ...item('engine', 75_000_000, 0.5), bar: 1, other: 2 },
+        { ...item('engine', 1, null), failed: 'qemu: no end\nafter' },
+      ],
+      ['qemu -x'],
+    ),
+  );
+  const [head = '', first = '', second = '', mean = ''] = text.split('\n');
+  assert.match(head, /^suite +item +value +unit +other +ratio +bar +CPU s/);
+  assert.match(first, /^engine +item of engine +75\.0 M +s +2\.00 +0\.50 +1\.00 +met$/);
+  assert.match(second, /FAILED: qemu: no end$/);
+  assert.match(mean, /^engine +geometric mean +0\.50 +0\.65 +met$/);
+  assert.match(text, /\nqemu -x$/);
 });

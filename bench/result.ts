@@ -8,12 +8,33 @@ export interface BenchItem {
   readonly against: string | null;
   /** Our time over the other's for the same work: below 1, ours is faster. */
   readonly ratio: number | null;
+  /** The other's value. */
+  readonly other?: number;
+  /** What the ratio may be at most. */
+  readonly bar?: number;
+  /** The same for host CPU time in seconds, of all threads. */
+  readonly cpu?: {
+    readonly value: number;
+    readonly other?: number;
+    readonly ratio: number | null;
+    readonly bar?: number;
+  };
+  /** Seconds of the same program on the host itself. */
+  readonly native?: number;
+  /** Not part of the geometric mean. */
+  readonly apart?: boolean;
+  /** Why there is no value, or no complete one. */
+  readonly failed?: string;
 }
 
 export interface BenchResult {
   readonly items: readonly BenchItem[];
-  /** By suite, over its items that have a ratio. */
+  /** By suite, over its items that have a ratio and are not apart. */
   readonly geomean: Readonly<Record<string, number>>;
+  /** The same of the ratios of CPU time. */
+  readonly cpuGeomean: Readonly<Record<string, number>>;
+  /** How what was compared was started. */
+  readonly commandLines: readonly string[];
 }
 
 export function median(values: readonly number[]): number {
@@ -24,36 +45,30 @@ export function median(values: readonly number[]): number {
   return (upper + (sorted[(sorted.length >> 1) - 1] ?? Number.NaN)) / 2;
 }
 
-export function result(items: readonly BenchItem[]): BenchResult {
-  const ratios = Map.groupBy(
-    items.filter((item) => item.ratio !== null),
+export function result(items: readonly BenchItem[], commandLines: readonly string[] = []): BenchResult {
+  return {
+    items,
+    geomean: means(items, (item) => item.ratio),
+    cpuGeomean: means(items, (item) => item.cpu?.ratio ?? null),
+    commandLines,
+  };
+}
+
+function means(
+  items: readonly BenchItem[],
+  ratioOf: (item: BenchItem) => number | null,
+): Record<string, number> {
+  const geomean: Record<string, number> = {};
+  const bySuite = Map.groupBy(
+    items.filter((item) => item.apart !== true),
     (item) => item.suite,
   );
-  const geomean: Record<string, number> = {};
-  for (const [suite, compared] of ratios) {
-    const logs = compared.map((item) => Math.log(item.ratio ?? 1));
-    geomean[suite] = Math.exp(logs.reduce((sum, log) => sum + log, 0) / logs.length);
+  for (const [suite, members] of bySuite) {
+    const logs = members
+      .map(ratioOf)
+      .filter((ratio) => ratio !== null)
+      .map(Math.log);
+    if (logs.length > 0) geomean[suite] = Math.exp(logs.reduce((sum, log) => sum + log, 0) / logs.length);
   }
-  return { items, geomean };
-}
-
-export function table({ items, geomean }: BenchResult): string {
-  const rows = items.map(({ name, suite, value, unit, against, ratio }) => [
-    suite,
-    name,
-    number(value),
-    unit,
-    ratio === null ? '' : `${ratio.toFixed(2)} × ${against ?? ''}`,
-  ]);
-  for (const [suite, ratio] of Object.entries(geomean))
-    rows.push([suite, 'geometric mean', '', '', ratio.toFixed(2)]);
-  const widths = [0, 1, 2, 3, 4].map((column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
-  const line = (row: readonly string[]): string =>
-    row.map((cell, i) => (i === 2 ? cell.padStart(widths[i] ?? 0) : cell.padEnd(widths[i] ?? 0))).join('  ');
-  return rows.map((row) => line(row).trimEnd()).join('\n');
-}
-
-function number(value: number): string {
-  if (value >= 1e6) return `${(value / 1e6).toFixed(1)} M`;
-  return value >= 100 ? value.toFixed(0) : value.toPrecision(3);
+  return geomean;
 }

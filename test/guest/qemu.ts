@@ -87,6 +87,10 @@ export interface QemuOptions {
   /** Without: only the serial port. */
   readonly ports?: boolean;
   readonly append?: string;
+  /** Guest memory. Default 256. */
+  readonly memoryMib?: number;
+  /** Default max: everything that TCG can do. */
+  readonly cpu?: string;
 }
 
 const PORTS = ['stdin', 'stdout', 'stderr', 'control'] as const;
@@ -95,11 +99,15 @@ type PortName = (typeof PORTS)[number] | 'serial' | 'terminal' | 'monitor';
 export class QemuVm {
   readonly folder: string = mkdtempSync(join(tmpdir(), 'viv-qemu-'));
   readonly ports: Record<PortName, PortStream>;
+  /** QEMU and its arguments. */
+  readonly commandLine: readonly string[];
   readonly #process: ChildProcess;
   readonly exited: Promise<void>;
 
   constructor(options: QemuOptions) {
-    const args = ['-M', 'microvm,acpi=on,rtc=on,pit=on,pic=on', '-cpu', 'max', '-m', '256', '-nodefaults'];
+    const { cpu = 'max', memoryMib = 256 } = options;
+    const args = ['-accel', 'tcg', '-M', 'microvm,acpi=on,rtc=on,pit=on,pic=on', '-cpu', cpu, '-smp', '1'];
+    args.push('-m', String(memoryMib), '-nodefaults');
     args.push(
       '-no-user-config',
       '-nographic',
@@ -127,10 +135,15 @@ export class QemuVm {
         args.push('-device', `virtserialport,chardev=${name},name=viv.${name}`);
       }
     }
+    this.commandLine = [QEMU, ...args];
     this.#process = spawn(QEMU, args, { stdio: ['ignore', 'inherit', 'inherit'] });
     // A test that ends early must not leave the machine behind.
     process.once('exit', () => this.#process.kill('SIGKILL'));
     this.exited = new Promise((resolve) => this.#process.on('exit', () => resolve()));
+  }
+
+  get pid(): number {
+    return this.#process.pid ?? 0;
   }
 
   async control(...lines: string[]): Promise<void> {
