@@ -24,6 +24,7 @@ export async function startMachine(options: RunOptions, command: VmOptions['comm
     ...(options.append === undefined ? {} : { append: options.append }),
     ...(command === undefined ? {} : { command }),
     ...(options.gdbPort === undefined ? {} : { gdb: options.gdbPort }),
+    ...(options.profile === undefined ? {} : { profile: { symbols: options.symbols } }),
     memory: options.memoryBytes,
     engine: options.engine,
     quiet: !options.console,

@@ -8,6 +8,11 @@ import { startDemo } from './commands/start-demo.ts';
 import { printVersion } from './commands/version.ts';
 import { ESCAPE_HELP } from './escape.ts';
 
+/** An option that may be given several times. */
+function collect(value: string, before: readonly string[]): string[] {
+  return [...before, value];
+}
+
 /** @param exit takes the exit code of the command that ran */
 export function createProgram(exit: (code: number) => void): Command {
   const program = new Command('viv')
@@ -38,6 +43,16 @@ export function createProgram(exit: (code: number) => void): Command {
     .option('--disk <file>', 'a raw disk image as /dev/vda')
     .option('--mirror <url>', "where Debian's packages come from")
     .option('--gdb <port>', 'wait for a gdb on this port of the loopback interface')
+    .option(
+      '--profile <file>',
+      'sample where the guest is: flame-graph stacks into this file, a table on standard error',
+    )
+    .option(
+      '--symbols <path>',
+      'a program, or a folder of such, whose functions a profile names',
+      collect,
+      [],
+    )
     .option('--console', "show the kernel's messages on standard error")
     .passThroughOptions()
     .allowExcessArguments(true)

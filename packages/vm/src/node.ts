@@ -5,6 +5,7 @@ export { parseSize } from './base/size.ts';
 export { explainFile, type ExplainFileOptions, traceFormatter } from './host/node/debug-tools.ts';
 export { type PrepareOptions, prepareBusybox } from './host/node/images.ts';
 export { storeMirror } from './host/node/make-image.ts';
+export type { ProfileReport } from './host/node/profile-report.ts';
 export { type FileSource, VM, type VmOptions } from './host/node/start.ts';
 export { DEFAULT_KERNEL, KERNELS, type KernelName, type PreparedImage } from './image/busybox.ts';
 export type { OnProgress, Progress } from './image/progress.ts';

@@ -37,6 +37,7 @@ import { type GuestPorts, type GuestProcess, GuestSession, type TerminalSize } f
 import { kernelCommandLine } from './vm/kernel-command-line.ts';
 import { Machine, type MachineExit } from './vm/machine.ts';
 import { MachineDebugTarget } from './vm/machine-debug.ts';
+import type { Profile, ProfileRequest } from './vm/profile/profile.ts';
 import type { Trace, TraceRequest } from './vm/trace.ts';
 import { type ThreadStarter, VcpuThread } from './vm/vcpu-thread.ts';
 import { wasm, type WasmMemory } from './wasm/api.ts';
@@ -70,6 +71,8 @@ export interface VmConfig {
   /** Run when the guest is up; its end ends every process in the guest. */
   readonly command?: GuestCommandLine | undefined;
   readonly terminal?: TerminalSize | undefined;
+  /** Sample where the guest is. */
+  readonly profile?: ProfileRequest | undefined;
 }
 
 /** What a vCPU's thread needs besides the engine's module. Can be sent to it. */
@@ -78,6 +81,7 @@ export interface SharedParts {
   readonly layout: MemoryLayout;
   readonly platform: PlatformConfig;
   readonly model: CpuModel;
+  readonly profile?: ProfileRequest | undefined;
 }
 
 export interface VmPorts {
@@ -129,7 +133,13 @@ export class VirtualMachine implements AsyncDisposable {
       { length: layout.vcpus },
       (_, i) => new VcpuMailbox(memory.buffer, VCPU_BASE + i * VCPU_STRIDE),
     );
-    const startThread = ports.threads({ memory, layout, platform, model: portableModel(layout.vcpus) });
+    const startThread = ports.threads({
+      memory,
+      layout,
+      platform,
+      model: portableModel(layout.vcpus),
+      profile: config.profile,
+    });
     this.#machine = new Machine({
       memory: new GuestMemory(memory.buffer, layout, mailboxes),
       mailboxes,
@@ -165,6 +175,11 @@ export class VirtualMachine implements AsyncDisposable {
   /** Guest instructions executed, up to the last pause or exit. */
   get retired(): bigint {
     return this.#machine.retired;
+  }
+
+  /** What was sampled (option `profile`), up to the last pause or exit. */
+  get profile(): Profile | undefined {
+    return this.#machine.profile;
   }
 
   /** Starts the guest; with `paused` its first instruction waits for `resume` or a debugger. */

@@ -19,6 +19,9 @@ export interface RunOptions {
   readonly mirror: string | undefined;
   readonly gdbPort: number | undefined;
   readonly console: boolean;
+  /** Where the stacks of a profile go. */
+  readonly profile: string | undefined;
+  readonly symbols: readonly string[];
 }
 
 const IMAGES: readonly string[] = ['busybox'];
@@ -58,12 +61,19 @@ export function parseRunOptions(
     mirror: text(raw, 'mirror'),
     gdbPort: gdb === undefined ? undefined : wholeNumber(gdb, '--gdb', 0, 65535),
     console: raw['console'] === true,
+    profile: text(raw, 'profile'),
+    symbols: texts(raw, 'symbols'),
   };
 }
 
 function text(raw: Readonly<Record<string, unknown>>, name: string): string | undefined {
   const value = raw[name];
   return typeof value === 'string' ? value : undefined;
+}
+
+function texts(raw: Readonly<Record<string, unknown>>, name: string): string[] {
+  const value = raw[name];
+  return Array.isArray(value) ? value.filter((one) => typeof one === 'string') : [];
 }
 
 /** A name from the table is one of Debian's kernels; anything else is a file. */

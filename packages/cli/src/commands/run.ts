@@ -1,4 +1,5 @@
 /** `viv run`. */
+import { writeFile } from 'node:fs/promises';
 import type { VM, VmOptions } from '@vivarium/vm';
 import { attach } from '../attach.ts';
 import type { GuestCommand } from '../guest.ts';
@@ -32,7 +33,16 @@ export async function runGuest(options: RunOptions): Promise<number> {
     throw error;
   } finally {
     await vm.stop();
+    if (options.profile !== undefined) await writeProfile(vm, options.profile);
   }
+}
+
+/** Stacks into the file, the table on standard error. */
+async function writeProfile(vm: VM, file: string): Promise<void> {
+  const report = vm.profileReport();
+  if (report === undefined) return;
+  await writeFile(file, `${report.stacks.join('\n')}\n`);
+  process.stderr.write(`${report.table.join('\n')}\n`);
 }
 
 function guestCommand(options: RunOptions): NonNullable<VmOptions['command']> {

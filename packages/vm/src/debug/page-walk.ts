@@ -17,8 +17,11 @@ function entryAt(memory: GuestMemory, gpa: bigint): bigint | undefined {
   return (BigInt(high) << 32n) | BigInt(low);
 }
 
+/** The registers that address translation depends on. */
+export type Paging = Pick<VcpuRecord, 'cr0' | 'cr3' | 'cr4' | 'efer'>;
+
 /** Guest-physical address of linear `address`, or undefined where nothing is mapped. */
-export function translate(memory: GuestMemory, cpu: VcpuRecord, address: bigint): Gpa | undefined {
+export function translate(memory: GuestMemory, cpu: Paging, address: bigint): Gpa | undefined {
   if ((cpu.cr0 & CR0_PG) === 0n) return Number(address & 0xffff_ffffn);
   const long = (cpu.efer & EFER_LMA) !== 0n;
   // The levels that remain, each naming the lowest address bit its index comes from; PAE starts at bit 30.

@@ -157,13 +157,15 @@ class InterpretedVcpu implements SoftVcpu {
       if (hit !== null) return hit;
     }
     if (stepping && system.beforeInstruction()) return this.#deliver();
-    const budget = single || debugging ? 1 : this.#budget();
+    const { sampler } = this.#o;
+    const budget = single || debugging ? 1 : Math.min(this.#budget(), sampler?.left() ?? MAX_BUDGET);
     interpreter.budget = budget;
-    const started = single ? 0 : this.#clock.nowNs();
+    const started = single && sampler === undefined ? 0 : this.#clock.nowNs();
     const result = interpreter.run();
     const done = Math.max(0, budget - interpreter.budget);
     this.#retired += done;
     if (!single && done > 10_000) this.#measure(done, started);
+    sampler?.ran(done, this.#clock.nowNs() - started);
     if (result === 'fault') {
       const exit = this.#deliver();
       if (exit !== null) return exit;

@@ -74,3 +74,21 @@ export function writeCpio(entries: readonly CpioEntry[]): Uint8Array {
   });
   return archive;
 }
+
+/** The files of an archive, as long as its headers make sense. */
+export function* readCpioFiles(archive: Uint8Array): Generator<{ path: string; data: Uint8Array }> {
+  const decoder = new TextDecoder();
+  for (let at = 0; at + HEADER_BYTES <= archive.length; ) {
+    const header = decoder.decode(archive.subarray(at, at + HEADER_BYTES));
+    if (!/^07070[12][0-9a-f]{104}$/i.test(header)) return;
+    const field = (n: number): number => Number.parseInt(header.slice(6 + 8 * n, 14 + 8 * n), 16);
+    const [mode, size, nameBytes] = [field(1), field(6), field(11)];
+    const name = at + HEADER_BYTES;
+    const data = at + align4(HEADER_BYTES + nameBytes);
+    if (data + size > archive.length) return;
+    const path = decoder.decode(archive.subarray(name, name + Math.max(0, nameBytes - 1)));
+    if (path === TRAILER) return;
+    if ((mode & S_IFREG) === S_IFREG && size > 0) yield { path, data: archive.subarray(data, data + size) };
+    at = data + align4(size);
+  }
+}

@@ -122,6 +122,17 @@ export interface TranslationStats extends RegionCounters {
   readonly installMs: number;
 }
 
+/** Looks at a vCPU now and then while it runs, on its thread (vm/profile/sampler.ts). */
+export interface VcpuSampler {
+  /** Instructions until it wants to look; at least 1. */
+  left(): number;
+  /**
+   * `done` instructions were executed since the last call, which took `ns`. Registers are those after them; the
+   * shared state names the block they ended in.
+   */
+  ran(done: number, ns: number): void;
+}
+
 /** What the engine's `createSoftVcpu` takes. */
 export interface SoftVcpuOptions {
   /** The machine's one shared WebAssembly memory, laid out by `layoutMemory()`. */
@@ -136,6 +147,7 @@ export interface SoftVcpuOptions {
   readonly model: CpuModel;
   /** Default: { tier: 'off' }. */
   readonly translate?: TranslateOptions | undefined;
+  readonly sampler?: VcpuSampler | undefined;
 }
 
 /** A vCPU of the soft engine. */

@@ -13,6 +13,7 @@ import type { Backends, GuestRequest } from '../machine/platform.ts';
 import type { DebugControl, VcpuExit } from '../machine/vcpu.ts';
 import { resetVcpu } from '../machine/vcpu-reset.ts';
 import type { VcpuRecord } from '../machine/vcpu-state.ts';
+import type { Profile } from './profile/profile.ts';
 import type { Trace, TraceRequest } from './trace.ts';
 import type { VcpuThread } from './vcpu-thread.ts';
 
@@ -48,6 +49,7 @@ export class Machine {
   /** Gone with the machine: whoever still holds this object must not hold the guest's memory. */
   #existing: MachineParts | undefined;
   #retired = 0n;
+  #profile: Profile | undefined;
   readonly #lifecycle: Lifecycle = new Lifecycle();
   readonly #exited: PromiseWithResolvers<MachineExit> = Promise.withResolvers<MachineExit>();
   /** The runs under way, one per vCPU; empty while stopped. */
@@ -84,6 +86,11 @@ export class Machine {
   get retired(): bigint {
     const threads = this.#existing?.threads ?? [];
     return threads.reduce((sum, thread) => sum + thread.retired, this.#retired);
+  }
+
+  /** What was sampled of the first vCPU, up to its last exit. */
+  get profile(): Profile | undefined {
+    return this.#existing === undefined ? this.#profile : this.#existing.threads[0]?.profile;
   }
 
   /** Boots the guest; with `paused` its first instruction waits for `resume`. */
@@ -308,6 +315,7 @@ export class Machine {
       await this.#each((thread) => thread.terminate());
       await this.#parts.backends.stop();
       this.#retired = this.retired;
+      this.#profile = this.profile;
       this.#existing = undefined;
       this.#paused = undefined;
       this.#exited.resolve(exit);

@@ -5,6 +5,8 @@
 import type { DebugControl, SoftVcpu, VcpuExit } from '../machine/vcpu.ts';
 import type { GuestMemory } from '../machine/memory.ts';
 import type { VcpuRecord } from '../machine/vcpu-state.ts';
+import type { Profile } from './profile/profile.ts';
+import type { Sampler } from './profile/sampler.ts';
 import { type Trace, type TraceRequest, traceVcpu } from './trace.ts';
 
 export type VcpuCommand =
@@ -19,6 +21,8 @@ export interface VcpuReply {
   readonly exit?: VcpuExit;
   /** After 'run': guest instructions since the thread began. */
   readonly retired?: bigint;
+  /** After 'run', of a vCPU that is sampled: since the thread began. */
+  readonly profile?: Profile | undefined;
   /** After 'save'. */
   readonly record?: VcpuRecord;
   /** After 'trace'. */
@@ -26,7 +30,12 @@ export interface VcpuReply {
 }
 
 /** The vCPU thread's whole life: one command, one reply. */
-export function executeCommand(vcpu: SoftVcpu, command: VcpuCommand, memory: GuestMemory): VcpuReply {
+export function executeCommand(
+  vcpu: SoftVcpu,
+  command: VcpuCommand,
+  memory: GuestMemory,
+  sampler?: Sampler,
+): VcpuReply {
   switch (command.op) {
     case 'load':
       vcpu.load(command.record);
@@ -37,7 +46,7 @@ export function executeCommand(vcpu: SoftVcpu, command: VcpuCommand, memory: Gue
       vcpu.setDebug(command.control);
       return {};
     case 'run':
-      return { exit: vcpu.run(), retired: vcpu.retired() };
+      return { exit: vcpu.run(), retired: vcpu.retired(), profile: sampler?.profile() };
     case 'trace':
       return { trace: traceVcpu(vcpu, memory, command.request), retired: vcpu.retired() };
   }

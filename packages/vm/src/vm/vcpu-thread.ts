@@ -2,6 +2,7 @@
 import { VmError } from '../base/errors.ts';
 import type { DebugControl, VcpuExit } from '../machine/vcpu.ts';
 import type { VcpuRecord } from '../machine/vcpu-state.ts';
+import type { Profile } from './profile/profile.ts';
 import type { Trace, TraceRequest } from './trace.ts';
 import type { VcpuCommand, VcpuReply } from './vcpu-messages.ts';
 
@@ -31,6 +32,7 @@ export class VcpuThread {
   readonly #waiters: Waiter[] = [];
   #failure: VmError | undefined;
   #retired = 0n;
+  #profile: Profile | undefined;
 
   constructor(start: ThreadStarter, index: number) {
     this.#link = start(index, {
@@ -42,6 +44,11 @@ export class VcpuThread {
   /** Guest instructions executed up to the last exit. */
   get retired(): bigint {
     return this.#retired;
+  }
+
+  /** What was sampled up to the last exit. */
+  get profile(): Profile | undefined {
+    return this.#profile;
   }
 
   async load(record: VcpuRecord): Promise<void> {
@@ -60,9 +67,10 @@ export class VcpuThread {
 
   /** Resolves with the exit; STOP is requested through the mailbox. */
   async run(): Promise<VcpuExit> {
-    const { exit, retired } = await this.#ask({ op: 'run' });
+    const { exit, retired, profile } = await this.#ask({ op: 'run' });
     if (exit === undefined) throw new Error('invariant broken: a vCPU returned without an exit');
     this.#retired = retired ?? this.#retired;
+    this.#profile = profile;
     return exit;
   }
 

@@ -11,6 +11,7 @@ import type { GdbListener } from './gdb-listener.ts';
 import { type PrepareOptions, prepareBusybox } from './images.ts';
 import { loadInterpreter } from './interp.ts';
 import { freeEndedMachines, machineHasEnded } from './old-machines.ts';
+import type { GuestSymbols, ProfileReport } from './profile-report.ts';
 import { random } from './random.ts';
 import { openRawDisk, type RawDisk } from './raw-disk.ts';
 import { workerFile, workerThreads } from './threads.ts';
@@ -56,15 +57,25 @@ export interface VmOptions {
   readonly gdb?: number | string;
   /** The guest waits before its first instruction until `resume` or `trace`. */
   readonly paused?: boolean;
+  /** Sample where the guest is; `profileReport` tells. */
+  readonly profile?: {
+    /** Guest instructions between two samples, on average. Default 200,000. */
+    readonly interval?: number;
+    /** Programs that may run in the guest, or folders of such: their functions are named. */
+    readonly symbols?: readonly string[];
+  };
   /** Ends the machine when aborted. */
   readonly signal?: AbortSignal;
 }
 
 const DEFAULT_MEMORY = 256 * 2 ** 20;
+/** Instructions between samples: some thousand samples a second. */
+const DEFAULT_INTERVAL = 200_000;
 
 /** A virtual machine on this host. */
 export class VM extends VirtualMachine {
   #gdb: GdbListener | undefined;
+  #symbols: GuestSymbols | undefined;
 
   /**
    * Boots a machine; resolves when its first instruction runs (or, with `gdb`, waits).
@@ -80,8 +91,10 @@ export class VM extends VirtualMachine {
         const { path, readOnly = false } = typeof disk === 'string' ? { path: disk } : disk;
         disks.push(await openRawDisk(path, readOnly));
       }
+      const symbols = await guestSymbols(options);
       freeEndedMachines();
-      const vm = new VM(vmConfig(options, disks), await nodePorts());
+      const vm = new VM(vmConfig(options, disks, symbols), await nodePorts());
+      vm.#symbols = symbols;
       void vm.exited.then(() => {
         machineHasEnded();
         return closeAll(disks);
@@ -97,6 +110,12 @@ export class VM extends VirtualMachine {
   /** What to type into gdb after `target remote`; undefined without the option `gdb`. */
   get gdbAddress(): string | undefined {
     return this.#gdb?.address;
+  }
+
+  /** Where the guest spent its time (option `profile`), up to the last pause or exit. */
+  profileReport(): ProfileReport | undefined {
+    const { profile } = this;
+    return profile === undefined ? undefined : this.#symbols?.report(profile);
   }
 
   async #begin({ gdb, paused = false, signal }: VmOptions): Promise<void> {
@@ -127,8 +146,15 @@ async function closeAll(disks: RawDisk[]): Promise<void> {
   await Promise.all(disks.splice(0).map((disk) => disk.close()));
 }
 
-function vmConfig(options: VmOptions, disks: readonly RawDisk[]): VmConfig {
-  const { memory = DEFAULT_MEMORY, command } = options;
+async function guestSymbols(options: VmOptions): Promise<GuestSymbols | undefined> {
+  if (options.profile === undefined) return undefined;
+  const { GuestSymbols } = await import('./profile-report.ts');
+  const { kernel, initrd } = await readKernelFiles(options);
+  return GuestSymbols.read({ kernel, initrd, paths: options.profile.symbols ?? [] });
+}
+
+function vmConfig(options: VmOptions, disks: readonly RawDisk[], symbols?: GuestSymbols): VmConfig {
+  const { memory = DEFAULT_MEMORY, command, profile } = options;
   return {
     engine: options.engine ?? 'auto',
     memoryBytes: typeof memory === 'string' ? parseSize(memory, 'memory') : memory,
@@ -139,6 +165,10 @@ function vmConfig(options: VmOptions, disks: readonly RawDisk[]): VmConfig {
     noReboot: options.noReboot ?? false,
     command: command === undefined ? undefined : { ...command, tty: command.tty !== undefined },
     terminal: command?.tty,
+    profile:
+      profile === undefined
+        ? undefined
+        : { interval: profile.interval ?? DEFAULT_INTERVAL, task: symbols?.kernel?.task },
   };
 }
 

@@ -4,6 +4,7 @@ import { createSoftVcpu } from '../../engine/vcpu.ts';
 import { GuestMemory } from '../../machine/memory.ts';
 import { createFrontBus } from '../../machine/platform.ts';
 import { executeCommand, type VcpuCommand } from '../../vm/vcpu-messages.ts';
+import { Sampler } from '../../vm/profile/sampler.ts';
 import type { SharedParts } from '../../vm.ts';
 import type { WasmModule } from '../../wasm/api.ts';
 import { type ClockOrigin, createClock } from './clock.ts';
@@ -15,11 +16,12 @@ interface WorkerData extends SharedParts {
   readonly clockOrigin: ClockOrigin;
 }
 
-const { memory, layout, platform, model, index, module, clockOrigin } = workerData as WorkerData;
+const { memory, layout, platform, model, profile, index, module, clockOrigin } = workerData as WorkerData;
 const clock = createClock(clockOrigin);
 const bus = createFrontBus(memory, layout, platform, { clock });
-const vcpu = createSoftVcpu({ memory, module, layout, index, bus, clock, random, model });
 const guestMemory = new GuestMemory(memory.buffer, layout, []);
+const sampler = profile === undefined ? undefined : new Sampler(guestMemory, index, profile);
+const vcpu = createSoftVcpu({ memory, module, layout, index, bus, clock, random, model, sampler });
 parentPort?.on('message', (command: VcpuCommand) =>
-  parentPort?.postMessage(executeCommand(vcpu, command, guestMemory)),
+  parentPort?.postMessage(executeCommand(vcpu, command, guestMemory, sampler)),
 );
