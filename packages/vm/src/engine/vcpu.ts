@@ -23,6 +23,8 @@ import type { Translate } from './translate/region-tier.ts';
 /** Instructions between two looks at the clock: about a millisecond, so that V8's optimised code takes over soon. */
 const MAX_BUDGET = 120_000;
 const MIN_BUDGET = 500;
+/** Translated code stops late: this many instructions before a sample, it goes on one by one. */
+const SAMPLE_WINDOW = 256;
 const NO_DEBUG: DebugControl = { singleStep: false, breakpoints: [] };
 
 /** @param translate the translator; without it, or with the tier `off`, everything is interpreted */
@@ -150,22 +152,24 @@ class InterpretedVcpu implements SoftVcpu {
     const debugging = this.#debug.singleStep || this.#debug.breakpoints.length > 0;
     const wholeBlocks = this.#debug.wholeBlocks === true && this.#debug.breakpoints.length === 0;
     const single = stepping || (debugging && !wholeBlocks) || system.instructionLimit() === 1;
-    interpreter.setSingle(single);
+    const toSample = this.#o.sampler?.left() ?? Infinity;
+    const nearSample = toSample <= SAMPLE_WINDOW;
+    interpreter.setSingle(single || nearSample);
     interpreter.setRegions(!debugging);
     if (debugging) {
       const hit = this.#executeBreakpoint(interpreter.rip);
       if (hit !== null) return hit;
     }
     if (stepping && system.beforeInstruction()) return this.#deliver();
-    const { sampler } = this.#o;
-    const budget = single || debugging ? 1 : Math.min(this.#budget(), sampler?.left() ?? MAX_BUDGET);
+    const unsampled = nearSample ? toSample : toSample - SAMPLE_WINDOW;
+    const budget = single || debugging ? 1 : Math.min(this.#budget(), unsampled);
     interpreter.budget = budget;
-    const started = single && sampler === undefined ? 0 : this.#clock.nowNs();
+    const started = single && toSample === Infinity ? 0 : this.#clock.nowNs();
     const result = interpreter.run();
     const done = Math.max(0, budget - interpreter.budget);
     this.#retired += done;
     if (!single && done > 10_000) this.#measure(done, started);
-    sampler?.ran(done, this.#clock.nowNs() - started);
+    this.#o.sampler?.ran(done, this.#clock.nowNs() - started);
     if (result === 'fault') {
       const exit = this.#deliver();
       if (exit !== null) return exit;

@@ -126,10 +126,7 @@ export interface TranslationStats extends RegionCounters {
 export interface VcpuSampler {
   /** Instructions until it wants to look; at least 1. */
   left(): number;
-  /**
-   * `done` instructions were executed since the last call, which took `ns`. Registers are those after them; the
-   * shared state names the block they ended in.
-   */
+  /** `done` instructions were executed since the last call, which took `ns`; the shared state is that after them. */
   ran(done: number, ns: number): void;
 }
 

@@ -18,7 +18,7 @@ export interface ProfileRequest {
 export interface Sample {
   /** Name of the running task; without it, the address of its page tables. */
   readonly process: string;
-  /** Linear addresses, the innermost first: a block's start, then return addresses. */
+  /** Linear addresses, the innermost first: an instruction, then return addresses. */
   readonly frames: readonly bigint[];
   /** Code at the first frame, as far as its page goes. */
   readonly code: Uint8Array;
@@ -33,7 +33,7 @@ export interface Profile {
   /** Samples taken, `lost` ones (too many different stacks) counted. */
   readonly taken: number;
   readonly lost: number;
-  /** Samples that were taken later than asked by more than a hundredth of the interval. */
+  /** Samples taken some instructions later than asked, where translated code stopped. */
   readonly late: number;
   readonly instructions: number;
   readonly ns: number;

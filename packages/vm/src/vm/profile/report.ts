@@ -24,7 +24,7 @@ export function foldedStacks(profile: Profile, symbols: ProfileSymbols): string[
   return [...stacks].sort(([a], [b]) => (a < b ? -1 : 1)).map(([stack, count]) => `${stack} ${count}`);
 }
 
-/** Functions, blocks and processes with the most samples. What a function calls is not counted to it. */
+/** Functions, instructions and processes with the most samples. What a function calls is not counted to it. */
 export function profileTable(
   profile: Profile,
   symbols: ProfileSymbols,
@@ -32,13 +32,13 @@ export function profileTable(
 ): string[] {
   const symbolizer = new Symbolizer(profile, symbols);
   const functions = new Map<string, Weight>();
-  const blocks = new Map<string, Weight>();
+  const places = new Map<string, Weight>();
   const processes = new Map<string, Weight>();
   for (const { process, frames, count, ns } of profile.samples) {
     const address = frames[0] ?? 0n;
     const name = symbolizer.name(process, address, false);
     add(functions, name, count, ns);
-    add(blocks, `0x${address.toString(16).padEnd(16)}  ${name}`, count, ns);
+    add(places, `0x${address.toString(16).padEnd(16)}  ${name}`, count, ns);
     add(processes, process, count, ns);
   }
   const late = profile.late === 0 ? '' : `, ${profile.late} of them late`;
@@ -49,7 +49,7 @@ export function profileTable(
     '',
     ...table('function', functions, profile, rows),
     '',
-    ...table('block', blocks, profile, rows),
+    ...table('instruction', places, profile, rows),
     '',
     ...table('process', processes, profile, rows),
   ];

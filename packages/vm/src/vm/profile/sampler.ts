@@ -1,7 +1,6 @@
 /**
  * Samples where a guest is, every `interval` instructions on average. What is counted are instructions, not time, so
- * the engine need not be interrupted: its budget ends at the next sample. The block in which the budget ends is the
- * sample, which leaves no skid. Distances vary at random (the same way in every run), so that a loop in the guest
+ * the engine need not be interrupted: its budget ends exactly at the next sample, without skid. Distances vary at random (the same way in every run), so that a loop in the guest
  * cannot keep step with them.
  */
 import { type Paging, translate } from '../../debug/page-walk.ts';
@@ -55,7 +54,7 @@ export class Sampler implements VcpuSampler {
     this.#ns += ns;
     this.#left -= done;
     if (this.#left > 0) return;
-    if (-this.#left > this.#request.interval / 100) this.#late++;
+    if (this.#left < 0) this.#late++;
     this.#take(this.#ns - this.#nsBefore);
     this.#nsBefore = this.#ns;
     this.#left = this.#distance();
@@ -87,7 +86,7 @@ export class Sampler implements VcpuSampler {
   #take(ns: number): void {
     this.#taken++;
     const paging = this.#paging();
-    const address = BigInt.asUintN(64, this.#get(S.BLOCK_RIP) + this.#get(S.CODE_BASE));
+    const address = BigInt.asUintN(64, this.#get(S.RIP) + this.#get(S.CODE_BASE));
     if (address >= FIRST_KERNEL) this.#kernelTables = paging.cr3;
     const process = this.#process(paging);
     const frames = [address, ...this.#callers(paging)];
