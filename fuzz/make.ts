@@ -2,10 +2,11 @@
 import { ROWS } from '../packages/vm/src/x86/isa/index.ts';
 import { immediateBytes, type Instance, type MemoryOperand } from '../packages/vm/src/x86/encode.ts';
 import { operandBytes, type Row } from '../packages/vm/src/x86/row.ts';
-import { CONST_BASE, DATA_BASE, initialFx, STACK_TOP } from '../test/oracle/case.ts';
+import { CODE_SIZE, CONST_BASE, DATA_BASE, initialFx, STACK_TOP } from '../test/oracle/case.ts';
 import { comparable, masksOf, randomFlags, type Shape, shapesOf } from '../test/oracle/generate.ts';
 import { float64, float80, integer, type Random } from '../test/oracle/random.ts';
-import { COUNTER_COUNT, counterPatch, type Item, type Program } from './program.ts';
+import { Flow } from './flow.ts';
+import { COUNTER_COUNT, counterPatch, type Item, layOut, type Program } from './program.ts';
 
 /** Left out of programs: results that depend on where or when, or that hand over to the cold part. */
 const LEFT_OUT =
@@ -52,7 +53,63 @@ export function palette(mode: 64 | 32, preferred?: Row): Palette {
   return { groups: [integerShapes, integerShapes, ...groups.values()], preferred: wanted };
 }
 
+/** Programs of one straight line with a few branches, and programs of control flow, half of each. */
 export function makeProgram(r: Random, palettes: Readonly<Record<64 | 32, Palette>>): Program {
+  return r.chance(50) ? makeLine(r, palettes) : makeFlow(r, palettes);
+}
+
+function makeFlow(r: Random, palettes: Readonly<Record<64 | 32, Palette>>): Program {
+  const mode = r.chance(75) ? 64 : 32;
+  const p = palettes[mode];
+  const counters = mode === 64 ? [15, 11, 10] : [5];
+  const pointers: readonly number[] = mode === 64 ? POINTERS[64] : [3];
+  const used = [4, ...pointers, ...counters];
+  const free = Array.from({ length: mode === 64 ? 16 : 8 }, (_, i) => i).filter((i) => !used.includes(i));
+  const groups = r.chance(50) ? p.groups.slice(0, 3) : p.groups;
+  const flow = new Flow(r, {
+    mode,
+    free,
+    counters,
+    instruction: (except) =>
+      instruction(
+        r,
+        mode,
+        groups,
+        p.preferred,
+        free.filter((n) => !except.includes(n)),
+        pointers,
+      ),
+  });
+  if (r.chance(25)) flow.items.push(padding(r));
+  flow.make();
+  const program: Program = {
+    mode,
+    items: flow.items,
+    kept: flow.items.map(() => true),
+    gpr: startRegisters(r, pointers, counters),
+    rflags: randomFlags(r) & ~0x400,
+    fx: startFx(r),
+    patches: flow.patches(),
+  };
+  return layOut(program).code.length < CODE_SIZE - 64 ? program : makeFlow(r, palettes);
+}
+
+function startRegisters(
+  r: Random,
+  pointers: readonly number[],
+  counters: readonly number[] = [],
+): BigUint64Array {
+  const gpr = new BigUint64Array(16);
+  for (let i = 0; i < 16; i++) gpr[i] = integer(r);
+  gpr[4] = BigInt(STACK_TOP);
+  pointers.forEach((n, i) => {
+    gpr[n] = BigInt(POINTER_VALUES[i] ?? DATA_BASE);
+  });
+  for (const n of counters) gpr[n] = BigInt(r.below(4));
+  return gpr;
+}
+
+function makeLine(r: Random, palettes: Readonly<Record<64 | 32, Palette>>): Program {
   const mode = r.chance(75) ? 64 : 32;
   const p = palettes[mode];
   const length = 20 + r.below(181);
@@ -90,17 +147,11 @@ export function makeProgram(r: Random, palettes: Readonly<Record<64 | 32, Palett
       items.push({ kind: 'bytes', bytes: [0xb8 + register, 1, 2, 3, 4], note: 'mov r32, imm32' });
     } else items.push(...instruction(r, mode, groups, p.preferred, free, pointers));
   }
-  const gpr = new BigUint64Array(16);
-  for (let i = 0; i < 16; i++) gpr[i] = integer(r);
-  gpr[4] = BigInt(STACK_TOP);
-  pointers.forEach((n, i) => {
-    gpr[n] = BigInt(POINTER_VALUES[i] ?? DATA_BASE);
-  });
   return {
     mode,
     items,
     kept: items.map(() => true),
-    gpr,
+    gpr: startRegisters(r, pointers),
     rflags: randomFlags(r) & ~0x400,
     fx: startFx(r),
     patches: [counterPatch(Array.from({ length: COUNTER_COUNT }, () => r.below(6)))],

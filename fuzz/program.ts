@@ -20,8 +20,20 @@ export type Item =
   | { readonly kind: 'branch'; readonly condition: number; readonly target: number; readonly short: boolean }
   /** Back to an earlier item while counter `counter` in memory has not run out; counts over the whole program. */
   | { readonly kind: 'loop'; readonly counter: number; readonly target: number }
+  /** Bytes that depend on where items are; how many there are may only depend on which items are kept. */
+  | {
+      readonly kind: 'linked';
+      readonly note: string;
+      readonly bytes: (at: number, where: Places) => readonly number[];
+    }
   /** Writes `value` over the immediate of the MOV r32, imm32 at item `target`. */
   | { readonly kind: 'rewrite'; readonly target: number; readonly value: number };
+
+export interface Places {
+  /** Of item `n`, or of the end. */
+  address(n: number): number;
+  kept(n: number): boolean;
+}
 
 export interface Program {
   readonly mode: 64 | 32;
@@ -61,6 +73,11 @@ function itemBytes(p: Program, n: number, addresses: readonly number[]): readonl
       ];
     case 'bytes':
       return item.bytes;
+    case 'linked':
+      return item.bytes(address, {
+        address: (i) => addresses[i] ?? 0,
+        kept: (i) => p.kept[i] === true,
+      });
     case 'branch': {
       const to = addresses[item.target] ?? 0;
       if (item.condition === 17) return [0xe8, ...le32(to - address - 5)];

@@ -250,6 +250,10 @@ export class EngineRunner {
     this.#ram.set(pattern.subarray(DATA_SIZE), CONST_GPA);
     for (const w of WINDOWS) this.#rest.set(w.base, this.#ram.slice(w.gpa, w.gpa + w.size));
   }
+  /** Instructions so far, those of the monitor included. */
+  retired(): bigint {
+    return this.#vcpu.retired();
+  }
   #entry = 0n;
 
   #start(): VcpuRecord {

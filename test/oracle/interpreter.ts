@@ -41,7 +41,7 @@ const WINDOWS = [
   { base: CONST_BASE, size: 0x1000, gpa: 0x22000, entry: NX | 5n },
   { base: STACK_BASE, size: STACK_SIZE, gpa: 0x30000, entry: NX | 7n },
 ] as const;
-const BUDGET = 200_000;
+const BUDGET = 20_000_000;
 const ATTRIBUTES = { code64: 0xa0fb, code32: 0xc0fb, data: 0xc0f3, none: 0 };
 
 export class InterpreterRunner {
