@@ -58,7 +58,7 @@ export function fuzzBroken(o: FuzzOptions, name: string): FuzzResult {
   return result;
 }
 
-function fuzzWith(o: FuzzOptions, runner: Runner, preferred?: Row): FuzzResult {
+export function fuzzWith(o: FuzzOptions, runner: Runner, preferred?: Row): FuzzResult {
   const palettes = { 64: palette(64, preferred), 32: palette(32, preferred) };
   const random = new Random(o.seed);
   const limit = o.limit ?? 5;

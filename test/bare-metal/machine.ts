@@ -3,11 +3,12 @@
  * port that only listens, and a port that ends it.
  */
 import { readFileSync } from 'node:fs';
-import type { TranslateOptions } from '../../packages/vm/src/engine/translate/region.ts';
 import { loadLinux } from '../../packages/vm/src/firmware/loaders/linux.ts';
 import { layoutMemory, PageFlag, VCPU_BASE } from '../../packages/vm/src/machine/layout.ts';
 import { GuestMemory } from '../../packages/vm/src/machine/memory.ts';
 import { Request, VcpuMailbox } from '../../packages/vm/src/machine/mailbox.ts';
+import type { Translate } from '../../packages/vm/src/engine/translate/region-tier.ts';
+import type { TranslateOptions, TranslationStats } from '../../packages/vm/src/machine/vcpu.ts';
 import { wasm } from '../../packages/vm/src/wasm/api.ts';
 import { softEngine } from '../oracle/parts.ts';
 import { FirmwareDma } from './firmware-dma.ts';
@@ -17,6 +18,7 @@ export interface Run {
   /** How the vCPU ended: `stopped` = through port 0x501. */
   readonly end: string;
   readonly instructions: bigint;
+  readonly stats: TranslationStats | undefined;
 }
 
 export interface RunOptions {
@@ -25,10 +27,11 @@ export interface RunOptions {
   /** Wall time after which the machine is stopped. */
   readonly timeoutMs?: number;
   readonly translate?: TranslateOptions | undefined;
+  readonly translator?: Translate;
 }
 
 export function runOnSoftEngine(elf: string, options: RunOptions = {}): Run {
-  const { only = '', timeoutMs = 60_000, translate } = options;
+  const { only = '', timeoutMs = 60_000 } = options;
   const layout = layoutMemory(64 << 20);
   const memory = new wasm.Memory({ initial: layout.wasmPages, maximum: layout.wasmPages, shared: true });
   const bytes = new Uint8Array(memory.buffer);
@@ -39,7 +42,7 @@ export function runOnSoftEngine(elf: string, options: RunOptions = {}): Run {
   const start = performance.now();
   let serial = '';
   let end = '';
-  const parts = softEngine(translate);
+  const parts = softEngine(options.translate, options.translator);
   const firmware = new FirmwareDma(new GuestMemory(memory.buffer, layout, [mailbox]));
   const vcpu = parts.createSoftVcpu({
     memory,
@@ -76,5 +79,5 @@ export function runOnSoftEngine(elf: string, options: RunOptions = {}): Run {
   vcpu.load(image.vcpu);
   const exit = vcpu.run();
   if (end === '') end = exit.kind === 'shutdown' ? `shutdown: ${exit.why}` : exit.kind;
-  return { serial, end, instructions: vcpu.retired() };
+  return { serial, end, instructions: vcpu.retired(), stats: vcpu.translationStats() };
 }

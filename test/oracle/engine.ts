@@ -13,11 +13,15 @@
  *   0xa000    page tables
  *   0x100000  the case's windows, at their own linear addresses
  */
-import type { TranslateOptions } from '../../packages/vm/src/engine/translate/region.ts';
 import type { IoBus } from '../../packages/vm/src/machine/bus.ts';
 import { layoutMemory, PageFlag, VCPU_BASE } from '../../packages/vm/src/machine/layout.ts';
 import { Request, VcpuMailbox } from '../../packages/vm/src/machine/mailbox.ts';
-import type { CpuModel, SoftVcpu, SoftVcpuOptions } from '../../packages/vm/src/machine/vcpu.ts';
+import type {
+  CpuModel,
+  SoftVcpu,
+  SoftVcpuOptions,
+  TranslateOptions,
+} from '../../packages/vm/src/machine/vcpu.ts';
 import { resetVcpu } from '../../packages/vm/src/machine/vcpu-reset.ts';
 import type { SegmentRecord, VcpuRecord } from '../../packages/vm/src/machine/vcpu-state.ts';
 import {
@@ -119,7 +123,7 @@ export interface EngineParts {
   readonly module: object;
   readonly model: CpuModel;
   /** What else to give it: tiers. */
-  readonly options: { readonly translate?: TranslateOptions };
+  readonly options: { readonly translate?: TranslateOptions, TranslationStats };
 }
 
 const RAM = 4 << 20;
@@ -249,6 +253,9 @@ export class EngineRunner {
     this.#ram.set(pattern.subarray(0, DATA_SIZE), 0x110000);
     this.#ram.set(pattern.subarray(DATA_SIZE), CONST_GPA);
     for (const w of WINDOWS) this.#rest.set(w.base, this.#ram.slice(w.gpa, w.gpa + w.size));
+  }
+  stats(): TranslationStats | undefined {
+    return this.#vcpu.translationStats();
   }
   /** Instructions so far, those of the monitor included. */
   retired(): bigint {

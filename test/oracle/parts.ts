@@ -1,5 +1,6 @@
 /** What the tests of the soft engine are built from: one compiled interpreter per process, the portable model. */
-import type { TranslateOptions } from '../../packages/vm/src/engine/translate/region.ts';
+import type { Translate } from '../../packages/vm/src/engine/translate/region-tier.ts';
+import type { TranslateOptions } from '../../packages/vm/src/machine/vcpu.ts';
 import { createSoftVcpu } from '../../packages/vm/src/engine/vcpu.ts';
 import { generateInterpreter } from '../../packages/vm/src/engine/interp/generate.ts';
 import { wasm, type WasmModule } from '../../packages/vm/src/wasm/api.ts';
@@ -13,12 +14,12 @@ export function interpreterModule(): WasmModule {
   return compiled;
 }
 
-/** @param translate tiers; the interpreter alone unless told otherwise */
-export function softEngine(translate?: TranslateOptions): EngineParts {
+/** @param options tiers; the interpreter alone unless told otherwise */
+export function softEngine(options?: TranslateOptions, translate?: Translate): EngineParts {
   return {
-    createSoftVcpu,
+    createSoftVcpu: (o) => createSoftVcpu(o, translate),
     module: interpreterModule(),
     model: portableModel(1),
-    options: translate === undefined ? {} : { translate },
+    options: options === undefined ? {} : { translate: options },
   };
 }
