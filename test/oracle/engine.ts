@@ -21,6 +21,7 @@ import type {
   SoftVcpu,
   SoftVcpuOptions,
   TranslateOptions,
+  TranslationStats,
 } from '../../packages/vm/src/machine/vcpu.ts';
 import { resetVcpu } from '../../packages/vm/src/machine/vcpu-reset.ts';
 import type { SegmentRecord, VcpuRecord } from '../../packages/vm/src/machine/vcpu-state.ts';
@@ -123,7 +124,7 @@ export interface EngineParts {
   readonly module: object;
   readonly model: CpuModel;
   /** What else to give it: tiers. */
-  readonly options: { readonly translate?: TranslateOptions, TranslationStats };
+  readonly options: { readonly translate?: TranslateOptions };
 }
 
 const RAM = 4 << 20;
