@@ -1,23 +1,39 @@
 /**
  * npm run fuzz -- [--programs N] [--seed S] [--inject ROW] [--vcpu]
  * npm run fuzz -- --rows N [--seed S]
+ *     both with [--tier always|random|sync [--threshold N]]   with the translator
  * npm run fuzz -- --junk N [--seed S]                     random bytes as a kernel
  * npm run fuzz -- --devices [--operations N] [--seed S]     random hostile guests against the devices
  *
  * Runs random programs on the interpreter and on the host's CPU. A difference is shrunk and printed; the last line
  * is `programs=N differences=D`. ROW is a row as docs/coverage.md names it, for example "ADD Ev,Gv" or "PADDW".
  * With --vcpu, a whole vCPU runs the programs, and the guest's kernel side takes their exceptions.
- * With --rows, every row runs alone instead, N cases per operand size, register or memory, and mode.
+ * With --rows, every row runs alone instead, N cases per operand size, register or memory, and mode. With --tier, a
+ * vCPU runs what is asked for with every block translated at once, with blocks chosen at random, or with blocks that
+ * ran N times; rows run several times in a loop as well.
  */
 import { parseArgs } from 'node:util';
+import type { TranslateOptions } from '../packages/vm/src/machine/vcpu.ts';
+import { EngineRunner } from '../test/oracle/engine.ts';
+import type { GeneratedCase } from '../test/oracle/generate.ts';
 import { nativeAvailable } from '../test/oracle/native.ts';
+import { softEngine } from '../test/oracle/parts.ts';
 import { compareRows, formatDifferences } from '../test/oracle/rows.ts';
 import { fuzzDevicesBySeeds } from './devices.ts';
 import { fuzzJunk } from './junk.ts';
+import { looped } from './loops.ts';
 import { type FuzzOptions, fuzz, fuzzBroken } from './programs.ts';
 
-function rowsOnly(cases: number, seed: number): number {
-  const result = compareRows({ cases, seed });
+const TIERS = ['always', 'random', 'sync', 'off'] as const;
+
+const ROUNDS = 6;
+
+function rowsOnly(cases: number, seed: number, translate: TranslateOptions | undefined): number {
+  const tiers = translate && {
+    runner: new EngineRunner(softEngine(translate)),
+    also: (g: GeneratedCase) => looped(g, ROUNDS),
+  };
+  const result = compareRows({ cases, seed, ...tiers });
   if (result.differences.length > 0) console.log(formatDifferences(result.differences));
   console.log(
     `rows=${result.rows} shapes=${result.shapes} cases=${result.cases} differences=${result.differences.length}`,
@@ -38,6 +54,8 @@ const { values } = parseArgs({
     seed: { type: 'string', default: String(Date.now() % 1_000_000) },
     inject: { type: 'string' },
     vcpu: { type: 'boolean', default: false },
+    tier: { type: 'string' },
+    threshold: { type: 'string', default: '3' },
     rows: { type: 'string' },
     junk: { type: 'string' },
     devices: { type: 'boolean', default: false },
@@ -54,7 +72,20 @@ if (values.junk !== undefined) {
 else {
   if (!nativeAvailable()) throw new Error('fuzzing needs an x86-64 Linux host with gcc');
   console.log(`seed ${seed}`);
-  const options = { programs: Number(values.programs), seed, vcpu: values.vcpu, print: console.log };
-  bad = values.rows === undefined ? programs(options, values.inject) : rowsOnly(Number(values.rows), seed);
+  const tier = TIERS.find((name) => name === values.tier);
+  if (values.tier !== undefined && tier === undefined)
+    throw new Error(`--tier is one of ${TIERS.join(', ')}`);
+  const translate = tier && { tier, seed, threshold: Number(values.threshold) };
+  const options = {
+    programs: Number(values.programs),
+    seed,
+    vcpu: values.vcpu,
+    translate,
+    print: console.log,
+  };
+  bad =
+    values.rows === undefined
+      ? programs(options, values.inject)
+      : rowsOnly(Number(values.rows), seed, translate);
 }
 process.exitCode = bad === 0 ? 0 : 1;

@@ -210,7 +210,7 @@ export function walkAccess(mode: Mode, n: number, register: number): number[] {
     [...p, 0x87, ...modrm(value)], // xchg
     [...p, 0xff, ...modrm(0)], // inc
     [...p, 0xff, ...modrm(1)], // dec
-    [...p, 0x0f, 0xaf, ...modrm(value)], // imul r, [p]
+    [...p, 0x0f, 0xaf, ...modrm(value), 0x39, 0xc8], // imul r, [p]; cmp eax, ecx
     [...rex(mode, register), 0x0f, 0x11, ...modrm(value)], // movups [p], xmm
     [...rex(mode, register), 0x0f, 0x10, ...modrm(value)],
     [0x66, ...rex(mode, register), 0x0f, 0xd6, ...modrm(value)], // movq [p], xmm

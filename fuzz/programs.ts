@@ -1,4 +1,5 @@
 /** Random programs on the interpreter (or a whole vCPU) and on the host's CPU. */
+import type { TranslateOptions } from '../packages/vm/src/machine/vcpu.ts';
 import type { Row } from '../packages/vm/src/x86/row.ts';
 import type { Outcome, TestCase } from '../test/oracle/case.ts';
 import { differences } from '../test/oracle/compare.ts';
@@ -31,6 +32,8 @@ export interface FuzzOptions {
   readonly limit?: number;
   /** Run on a whole vCPU. */
   readonly vcpu?: boolean;
+  /** Run on a whole vCPU with the translator. */
+  readonly translate?: TranslateOptions | undefined;
   readonly print: (line: string) => void;
 }
 
@@ -39,7 +42,8 @@ interface Runner {
 }
 
 export function fuzz(o: FuzzOptions): FuzzResult {
-  return fuzzWith(o, o.vcpu === true ? new EngineRunner(softEngine()) : new InterpreterRunner());
+  const whole = o.vcpu === true || o.translate !== undefined;
+  return fuzzWith(o, whole ? new EngineRunner(softEngine(o.translate)) : new InterpreterRunner());
 }
 
 /** Breaks one row on purpose. Rows that programs leave out run alone, in one-instruction programs. */
@@ -58,7 +62,7 @@ export function fuzzBroken(o: FuzzOptions, name: string): FuzzResult {
   return result;
 }
 
-export function fuzzWith(o: FuzzOptions, runner: Runner, preferred?: Row): FuzzResult {
+function fuzzWith(o: FuzzOptions, runner: Runner, preferred?: Row): FuzzResult {
   const palettes = { 64: palette(64, preferred), 32: palette(32, preferred) };
   const random = new Random(o.seed);
   const limit = o.limit ?? 5;

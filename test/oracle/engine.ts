@@ -11,7 +11,7 @@
  *   0x4000    exception stubs, 16 B each; monitor at 0x5800
  *   0x8000    ring-0 stack (top at 0x9000)
  *   0xa000    page tables
- *   0x100000  the case's windows, at their own linear addresses
+ *   0x100000  the case's windows, at their own linear addresses; from 0x140000 more pages for code
  */
 import type { IoBus } from '../../packages/vm/src/machine/bus.ts';
 import { layoutMemory, PageFlag, VCPU_BASE } from '../../packages/vm/src/machine/layout.ts';
@@ -71,7 +71,7 @@ const FX_OUT = BLOCK + 0x600;
 interface Window {
   readonly base: number;
   readonly size: number;
-  readonly gpa: number;
+  gpa: number;
   readonly entry: bigint;
 }
 const NX = 1n << 63n;
@@ -81,6 +81,8 @@ const WINDOWS: readonly Window[] = [
   { base: STACK_BASE, size: STACK_SIZE, gpa: 0x120000, entry: NX | 7n },
 ];
 const CONST_GPA = 0x118000;
+/** Under a translator each run has the case's code in other pages: what is rewritten often is not translated any more. */
+const CODE_PAGES = 0x140000;
 
 const u32 = (n: number): number[] => [n & 0xff, (n >> 8) & 0xff, (n >> 16) & 0xff, (n >> 24) & 0xff];
 /** REX.W 8B or 89 with an absolute address. */
@@ -103,6 +105,7 @@ function monitorCode(): { code: number[]; entry: number } {
   const entry = code.length;
   code.push(0x83, 0x3c, 0x25, ...u32(HIGH + GO), 0x00, 0x74, 0xf6); // wait: cmp dword [GO], 0; je wait
   code.push(0xc7, 0x04, 0x25, ...u32(HIGH + GO), ...u32(0)); // mov dword [GO], 0
+  code.push(0x0f, 0x20, 0xd8, 0x0f, 0x22, 0xd8); // mov rax, cr3; mov cr3, rax
   code.push(0xb8, ...u32(USER_DS), 0x8e, 0xd8, 0x8e, 0xc0); // mov eax, USER_DS; mov ds, eax; mov es, eax
   code.push(0x31, 0xc0, 0x8e, 0xe0, 0x8e, 0xe8); // xor eax, eax; mov fs, eax; mov gs, eax
   code.push(...moveAbsolute(0x8b, 0, FS_IN), 0xf3, 0x48, 0x0f, 0xae, 0xd0); // wrfsbase rax
@@ -136,10 +139,15 @@ export class EngineRunner {
   readonly #view: DataView;
   readonly #flags: Uint8Array;
   readonly #rest: Map<number, Uint8Array> = new Map();
+  readonly #windows: readonly Window[] = WINDOWS.map((w) => ({ ...w }));
+  readonly #moving: boolean;
+  /** Guest-physical address of the page table of the code. */
+  #codeTable = 0;
   #deadline = Infinity;
   #timedOut = false;
 
   constructor(parts: EngineParts) {
+    this.#moving = parts.options.translate !== undefined;
     const layout = layoutMemory(RAM, 1);
     const memory = new WebAssembly.Memory({
       initial: layout.wasmPages,
@@ -245,12 +253,14 @@ export class EngineRunner {
         at = table;
         q(slot, BigInt(at | 7));
       }
+      if (w.base === CODE_BASE) this.#codeTable = at;
       for (let offset = 0; offset < w.size; offset += 0x1000) {
         q(at + (((w.base + offset) >>> 12) & 511) * 8, BigInt(w.gpa + offset) | w.entry);
       }
     }
     const pattern = basePattern();
     this.#ram.fill(0xcc, 0x100000, 0x100000 + CODE_SIZE);
+    this.#ram.fill(0xcc, CODE_PAGES, RAM);
     this.#ram.set(pattern.subarray(0, DATA_SIZE), 0x110000);
     this.#ram.set(pattern.subarray(DATA_SIZE), CONST_GPA);
     for (const w of WINDOWS) this.#rest.set(w.base, this.#ram.slice(w.gpa, w.gpa + w.size));
@@ -293,8 +303,19 @@ export class EngineRunner {
     };
   }
 
+  #moveCode(): void {
+    const code = this.#windows[0] as Window;
+    code.gpa = code.gpa < CODE_PAGES || code.gpa + 2 * CODE_SIZE > RAM ? CODE_PAGES : code.gpa + CODE_SIZE;
+    for (let offset = 0; offset < CODE_SIZE; offset += 4096) {
+      const slot = this.#codeTable + (((CODE_BASE + offset) >>> 12) & 511) * 8;
+      this.#view.setBigUint64(slot, BigInt(code.gpa + offset) | code.entry, true);
+    }
+  }
+
   #load(c: TestCase): void {
     const v = this.#view;
+    if (this.#moving) this.#moveCode();
+    const codeGpa = (this.#windows[0] as Window).gpa;
     for (let i = 0; i < 16; i++) v.setBigUint64(GPR_IN + i * 8, c.gpr[i] ?? 0n, true);
     v.setBigUint64(FS_IN, c.fsBase ?? 0n, true);
     v.setBigUint64(GS_IN, c.gsBase ?? 0n, true);
@@ -304,10 +325,12 @@ export class EngineRunner {
     v.setBigUint64(FRAME_IN + 24, c.gpr[4] ?? 0n, true);
     v.setBigUint64(FRAME_IN + 32, BigInt(USER_DS), true);
     this.#ram.set(c.fx ?? initialFx(), FX_IN);
-    this.#ram.set(c.code, 0x100000);
-    this.#touched(0x100000, c.code.length);
+    this.#ram.set(c.code, codeGpa);
+    this.#touched(codeGpa, c.code.length);
     for (const p of c.patches ?? []) {
-      const w = WINDOWS.find((one) => p.addr >= one.base && p.addr + p.bytes.length <= one.base + one.size);
+      const w = this.#windows.find(
+        (one) => p.addr >= one.base && p.addr + p.bytes.length <= one.base + one.size,
+      );
       if (w === undefined) throw new Error('a patch outside the windows');
       this.#ram.set(p.bytes, w.gpa + p.addr - w.base);
       this.#touched(w.gpa + p.addr - w.base, p.bytes.length);
@@ -323,11 +346,11 @@ export class EngineRunner {
   }
 
   run(c: TestCase): Outcome {
-    const before = WINDOWS.map((w) => this.#rest.get(w.base)?.slice() ?? new Uint8Array());
+    const before = this.#windows.map((w) => this.#rest.get(w.base)?.slice() ?? new Uint8Array());
     this.#load(c);
     before[0]?.set(c.code);
     for (const p of c.patches ?? []) {
-      WINDOWS.forEach((w, i) => {
+      this.#windows.forEach((w, i) => {
         if (p.addr >= w.base && p.addr < w.base + w.size) before[i]?.set(p.bytes, p.addr - w.base);
       });
     }
@@ -347,7 +370,7 @@ export class EngineRunner {
     const gpr = new BigUint64Array(16);
     for (let i = 0; i < 16; i++) gpr[i] = q(i === 4 ? STACK - 16 : GPR_OUT + i * 8);
     const dirty: DirtyLine[] = [];
-    WINDOWS.forEach((w, n) => {
+    this.#windows.forEach((w, n) => {
       const old = before[n] ?? new Uint8Array();
       for (let at = 0; at < w.size; at += 64) {
         const line = this.#ram.subarray(w.gpa + at, w.gpa + at + 64);
@@ -374,7 +397,7 @@ export class EngineRunner {
   }
 
   #restore(): void {
-    for (const w of WINDOWS) {
+    for (const w of this.#windows) {
       const rest = this.#rest.get(w.base);
       if (rest !== undefined) this.#ram.set(rest, w.gpa);
       this.#touched(w.gpa, w.size);

@@ -16,6 +16,8 @@ export interface RowsOptions {
   readonly matches?: (text: string) => boolean;
   /** What runs the cases; the interpreter alone unless told otherwise. */
   readonly runner?: { run(c: TestCase): InterpreterOutcome };
+  /** Another case made of each one, run as well; undefined: none. */
+  readonly also?: (g: GeneratedCase) => GeneratedCase | undefined;
 }
 
 export interface RowDifference {
@@ -56,7 +58,8 @@ export function compareRows(o: RowsOptions): RowsResult {
   for (let at = 0; at < shapes.length; at += perBatch) {
     const batch = shapes
       .slice(at, at + perBatch)
-      .flatMap((shape) => Array.from({ length: o.cases }, () => generate(shape, random)));
+      .flatMap((shape) => Array.from({ length: o.cases }, () => generate(shape, random)))
+      .flatMap((g) => [g, ...[o.also?.(g)].filter((other) => other !== undefined)]);
     const natives = runNative(batch.map((g) => g.test));
     for (const [i, g] of batch.entries()) {
       const native = natives[i];
