@@ -25,6 +25,7 @@ export async function startMachine(options: RunOptions, command: VmOptions['comm
     ...(command === undefined ? {} : { command }),
     ...(options.gdbPort === undefined ? {} : { gdb: options.gdbPort }),
     ...(options.profile === undefined ? {} : { profile: { symbols: options.symbols } }),
+    ...(options.translate === undefined ? {} : { translate: options.translate }),
     memory: options.memoryBytes,
     engine: options.engine,
     quiet: !options.console,

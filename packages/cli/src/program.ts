@@ -1,6 +1,6 @@
 /** The command line as a table of commands and options. */
 import { KERNELS } from '@vivarium/vm';
-import { Command } from 'commander';
+import { Command, Option } from 'commander';
 import { runDebug } from './commands/debug.ts';
 import { runDoctor } from './commands/doctor.ts';
 import { runImage } from './commands/run.ts';
@@ -53,6 +53,8 @@ export function createProgram(exit: (code: number) => void): Command {
       collect,
       [],
     )
+    .option('--code-cache <size>', 'memory for translated guest code (default: 64m)')
+    .addOption(new Option('--translate <when>', 'off, auto, sync or always').hideHelp())
     .option('--console', "show the kernel's messages on standard error")
     .passThroughOptions()
     .allowExcessArguments(true)

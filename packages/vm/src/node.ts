@@ -9,6 +9,7 @@ export type { ProfileReport } from './host/node/profile-report.ts';
 export { type FileSource, VM, type VmOptions } from './host/node/start.ts';
 export { DEFAULT_KERNEL, KERNELS, type KernelName, type PreparedImage } from './image/busybox.ts';
 export type { OnProgress, Progress } from './image/progress.ts';
+export type { TranslateOptions, TranslationStats } from './machine/vcpu.ts';
 export type { MachineState } from './machine/lifecycle.ts';
 export { chooseEngine, type EngineChoice, type EngineWish } from './vm/engine-choice.ts';
 export type { GuestProcess, TerminalSize } from './vm/guest-session.ts';

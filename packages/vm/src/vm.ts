@@ -29,7 +29,7 @@ import {
   VIRTIO_PINS,
   type VirtioConfig,
 } from './machine/platform.ts';
-import type { CpuModel } from './machine/vcpu.ts';
+import type { CpuModel, TranslationStats } from './machine/vcpu.ts';
 import { chooseEngine, type EngineChoice, type EngineWish } from './vm/engine-choice.ts';
 import { type GuestPort, readableOf } from './vm/guest-port.ts';
 import type { GuestCommandLine } from './vm/guest-protocol.ts';
@@ -180,6 +180,11 @@ export class VirtualMachine implements AsyncDisposable {
   /** What was sampled (option `profile`), up to the last pause or exit. */
   get profile(): Profile | undefined {
     return this.#machine.profile;
+  }
+
+  /** What translating did for the first vCPU, up to the last pause or exit; undefined when it is off. */
+  get translation(): TranslationStats | undefined {
+    return this.#machine.translation;
   }
 
   /** Starts the guest; with `paused` its first instruction waits for `resume` or a debugger. */

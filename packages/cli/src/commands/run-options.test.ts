@@ -36,3 +36,13 @@ test('each bad value has its code and a remedy', () => {
     );
   }
 });
+
+test('the code cache has a least size, and the tier a name', () => {
+  assert.equal(parseRunOptions('busybox', [], {}).translate, undefined);
+  assert.deepEqual(parseRunOptions('busybox', [], { translate: 'sync', codeCache: '8m' }).translate, {
+    tier: 'sync',
+    cacheBytes: 8 << 20,
+  });
+  assert.throws(() => parseRunOptions('busybox', [], { codeCache: '4k' }), { code: 'USAGE' });
+  assert.throws(() => parseRunOptions('busybox', [], { translate: 'never' }), { code: 'USAGE' });
+});

@@ -1,5 +1,12 @@
 /** The options of `viv run`, checked. */
-import { type EngineWish, KERNELS, type KernelName, parseSize, VmError } from '@vivarium/vm';
+import {
+  type EngineWish,
+  KERNELS,
+  type KernelName,
+  parseSize,
+  type TranslateOptions,
+  VmError,
+} from '@vivarium/vm';
 
 export interface RunOptions {
   readonly image: 'busybox';
@@ -22,6 +29,7 @@ export interface RunOptions {
   /** Where the stacks of a profile go. */
   readonly profile: string | undefined;
   readonly symbols: readonly string[];
+  readonly translate: TranslateOptions | undefined;
 }
 
 const IMAGES: readonly string[] = ['busybox'];
@@ -63,6 +71,7 @@ export function parseRunOptions(
     console: raw['console'] === true,
     profile: text(raw, 'profile'),
     symbols: texts(raw, 'symbols'),
+    translate: translateOptions(text(raw, 'translate'), text(raw, 'codeCache')),
   };
 }
 
@@ -89,6 +98,30 @@ function engineWish(name: string): EngineWish {
   throw new VmError('USAGE', {
     message: `there is no engine '${name}'`,
     remedy: 'Use --engine auto, soft or kvm',
+  });
+}
+
+const TIERS: readonly TranslateOptions['tier'][] = ['off', 'auto', 'sync', 'always'];
+const LEAST_CODE_CACHE = 2 ** 20;
+
+function translateOptions(
+  tier: string | undefined,
+  codeCache: string | undefined,
+): TranslateOptions | undefined {
+  if (tier === undefined && codeCache === undefined) return undefined;
+  const known = TIERS.find((name) => name === (tier ?? 'auto'));
+  if (known === undefined) {
+    throw new VmError('USAGE', {
+      message: `there is no way to translate called '${tier}'`,
+      remedy: `Use --translate ${TIERS.join(', ')}`,
+    });
+  }
+  if (codeCache === undefined) return { tier: known };
+  const cacheBytes = parseSize(codeCache, '--code-cache');
+  if (cacheBytes >= LEAST_CODE_CACHE) return { tier: known, cacheBytes };
+  throw new VmError('USAGE', {
+    message: `${codeCache} of translated code is too little`,
+    remedy: 'Use --code-cache 1m or more',
   });
 }
 

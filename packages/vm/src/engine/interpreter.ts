@@ -5,7 +5,7 @@
  */
 import { assert, VmError } from '../base/errors.ts';
 import { type MemoryLayout, VCPU_BASE, VCPU_STRIDE } from '../machine/layout.ts';
-import type { TranslationStats } from '../machine/vcpu.ts';
+import type { CompileThread, TranslationStats } from '../machine/vcpu.ts';
 import { wasm, type WasmModule } from '../wasm/api.ts';
 import { HAS_ERROR_CODE, VECTOR } from '../x86/ops.ts';
 import * as S from '../x86/state.ts';
@@ -13,8 +13,9 @@ import { BlockIndex } from './block-index.ts';
 import { CodeCache } from './code-cache.ts';
 import { CodePages } from './code-pages.ts';
 import { DIGEST_SECTION, tableDigest } from './interp/digest.ts';
+import { CompileQueue } from './translate/compile-queue.ts';
 import { GuestCode, type Paging } from './translate/guest-code.ts';
-import type { TranslateOptions } from './translate/region.ts';
+import type { TranslateOptions, TranslationRequest } from './translate/region.ts';
 import { RegionTable } from './translate/region-table.ts';
 import { RegionTier, thresholdOf, type Translate } from './translate/region-tier.ts';
 import { type MemoryUnit, RUN_EXIT } from './unit.ts';
@@ -53,6 +54,8 @@ export interface Translation {
   readonly options: TranslateOptions;
   readonly translate: Translate;
   readonly nowNs: () => number;
+  /** For the tier `auto`. */
+  readonly compiler?: CompileThread | undefined;
 }
 
 /** Why `run` came back. */
@@ -141,6 +144,12 @@ export class Interpreter implements MemoryUnit {
       ...translation,
       source: new GuestCode(memory.buffer, layout, this.area, thresholdOf(translation.options)),
       table: () => this.regions,
+      queue:
+        translation.compiler === undefined
+          ? undefined
+          : new CompileQueue(translation.compiler, () =>
+              Atomics.load(this.#i32, (this.area + S.COMPILED) >> 2),
+            ),
       paging: () => this.#paging(),
     });
   }
@@ -153,6 +162,7 @@ export class Interpreter implements MemoryUnit {
       const reason = this.#exports.run(this.area);
       if (reason === RUN_EXIT.BOUNDARY) {
         this.code.returns++;
+        this.#tier?.poll();
         return 'boundary';
       }
       if (reason === RUN_EXIT.NO_BLOCK) {
@@ -187,7 +197,16 @@ export class Interpreter implements MemoryUnit {
     const slot = this.#blocks.regionOf(block);
     this.#blocks.setRegion(block, slot, S.HEAT_NEVER);
     if (slot !== 0) this.regions.retry();
-    else this.#tier?.hot({ rip: this.#linearRip(), ...this.#blocks.identity(block) });
+    else {
+      const again = this.#tier?.hot({ rip: this.#linearRip(), ...this.#blocks.identity(block) });
+      if (again !== undefined) this.#reheat(again);
+    }
+  }
+
+  #reheat({ host, mode }: TranslationRequest): void {
+    const block = this.#blocks.find(host, mode);
+    if (block === 0 || this.#blocks.regionOf(block) !== 0) return;
+    this.#blocks.setRegion(block, 0, this.#tier?.heatOf(host, mode) ?? S.HEAT_NEVER);
   }
 
   #paging(): Paging {

@@ -63,7 +63,12 @@ class InterpretedVcpu implements SoftVcpu {
       translation:
         translate === undefined || options.translate === undefined || options.translate.tier === 'off'
           ? undefined
-          : { options: options.translate, translate, nowNs: () => options.clock.nowNs() },
+          : {
+              options: options.translate,
+              translate,
+              nowNs: () => options.clock.nowNs(),
+              compiler: options.compiler,
+            },
       hooks: {
         mmioRead: (low, high, bytes) => {
           const gpa = high * 2 ** 32 + low;

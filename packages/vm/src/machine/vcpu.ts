@@ -118,7 +118,13 @@ export interface TranslationStats extends RegionCounters {
   readonly mismatches: number;
   /** Guest instructions translated, copies counted. */
   readonly guestInstructions: number;
+  /** Requests dropped because too many waited. */
+  readonly forgotten: number;
+  /** Errors of the translator on its own thread, and the last one's text. */
+  readonly failed: number;
+  readonly lastError: string | undefined;
   readonly translateMs: number;
+  readonly compileMs: number;
   readonly installMs: number;
 }
 
@@ -145,6 +151,16 @@ export interface SoftVcpuOptions {
   /** Default: { tier: 'off' }. */
   readonly translate?: TranslateOptions | undefined;
   readonly sampler?: VcpuSampler | undefined;
+  /** For the tier `auto`. */
+  readonly compiler?: CompileThread | undefined;
+}
+
+/** Another thread that translates for a vCPU; it has the machine's memory. Neither call waits. */
+export interface CompileThread {
+  /** Counts results in COMPILED (x86/state.ts) of the vCPU's area. */
+  post(job: object): void;
+  /** The next result, in any order; undefined when there is none yet. */
+  take(): object | undefined;
 }
 
 /** A vCPU of the soft engine. */

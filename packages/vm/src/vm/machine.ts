@@ -10,7 +10,7 @@ import type { VcpuMailbox } from '../machine/mailbox.ts';
 import { Request } from '../machine/mailbox.ts';
 import type { GuestMemory } from '../machine/memory.ts';
 import type { Backends, GuestRequest } from '../machine/platform.ts';
-import type { DebugControl, VcpuExit } from '../machine/vcpu.ts';
+import type { DebugControl, TranslationStats, VcpuExit } from '../machine/vcpu.ts';
 import { resetVcpu } from '../machine/vcpu-reset.ts';
 import type { VcpuRecord } from '../machine/vcpu-state.ts';
 import type { Profile } from './profile/profile.ts';
@@ -50,6 +50,7 @@ export class Machine {
   #existing: MachineParts | undefined;
   #retired = 0n;
   #profile: Profile | undefined;
+  #translation: TranslationStats | undefined;
   readonly #lifecycle: Lifecycle = new Lifecycle();
   readonly #exited: PromiseWithResolvers<MachineExit> = Promise.withResolvers<MachineExit>();
   /** The runs under way, one per vCPU; empty while stopped. */
@@ -91,6 +92,11 @@ export class Machine {
   /** What was sampled of the first vCPU, up to its last exit. */
   get profile(): Profile | undefined {
     return this.#existing === undefined ? this.#profile : this.#existing.threads[0]?.profile;
+  }
+
+  /** What translating did for the first vCPU, up to its last exit. */
+  get translation(): TranslationStats | undefined {
+    return this.#existing?.threads[0]?.translation ?? this.#translation;
   }
 
   /** Boots the guest; with `paused` its first instruction waits for `resume`. */
@@ -316,6 +322,7 @@ export class Machine {
       await this.#parts.backends.stop();
       this.#retired = this.retired;
       this.#profile = this.profile;
+      this.#translation = this.translation;
       this.#existing = undefined;
       this.#paused = undefined;
       this.#exited.resolve(exit);

@@ -2,7 +2,7 @@
  * What the main thread and a vCPU's thread say to each other. A running vCPU reads no messages: a STOP request in
  * its mailbox comes first. Every command has exactly one reply, in order.
  */
-import type { DebugControl, SoftVcpu, VcpuExit } from '../machine/vcpu.ts';
+import type { DebugControl, SoftVcpu, TranslationStats, VcpuExit } from '../machine/vcpu.ts';
 import type { GuestMemory } from '../machine/memory.ts';
 import type { VcpuRecord } from '../machine/vcpu-state.ts';
 import type { Profile } from './profile/profile.ts';
@@ -23,6 +23,8 @@ export interface VcpuReply {
   readonly retired?: bigint;
   /** After 'run', of a vCPU that is sampled: since the thread began. */
   readonly profile?: Profile | undefined;
+  /** After 'run': what translating did since the thread began. */
+  readonly translation?: TranslationStats | undefined;
   /** After 'save'. */
   readonly record?: VcpuRecord;
   /** After 'trace'. */
@@ -46,7 +48,12 @@ export function executeCommand(
       vcpu.setDebug(command.control);
       return {};
     case 'run':
-      return { exit: vcpu.run(), retired: vcpu.retired(), profile: sampler?.profile() };
+      return {
+        exit: vcpu.run(),
+        retired: vcpu.retired(),
+        profile: sampler?.profile(),
+        translation: vcpu.translationStats(),
+      };
     case 'trace':
       return { trace: traceVcpu(vcpu, memory, command.request), retired: vcpu.retired() };
   }

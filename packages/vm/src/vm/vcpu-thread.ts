@@ -1,6 +1,6 @@
 /** The main thread's view of a vCPU's thread, whatever the host makes threads of. */
 import { VmError } from '../base/errors.ts';
-import type { DebugControl, VcpuExit } from '../machine/vcpu.ts';
+import type { DebugControl, TranslationStats, VcpuExit } from '../machine/vcpu.ts';
 import type { VcpuRecord } from '../machine/vcpu-state.ts';
 import type { Profile } from './profile/profile.ts';
 import type { Trace, TraceRequest } from './trace.ts';
@@ -33,6 +33,7 @@ export class VcpuThread {
   #failure: VmError | undefined;
   #retired = 0n;
   #profile: Profile | undefined;
+  #translation: TranslationStats | undefined;
 
   constructor(start: ThreadStarter, index: number) {
     this.#link = start(index, {
@@ -51,6 +52,11 @@ export class VcpuThread {
     return this.#profile;
   }
 
+  /** What translating did, up to the last exit. */
+  get translation(): TranslationStats | undefined {
+    return this.#translation;
+  }
+
   async load(record: VcpuRecord): Promise<void> {
     await this.#ask({ op: 'load', record });
   }
@@ -67,10 +73,11 @@ export class VcpuThread {
 
   /** Resolves with the exit; STOP is requested through the mailbox. */
   async run(): Promise<VcpuExit> {
-    const { exit, retired, profile } = await this.#ask({ op: 'run' });
+    const { exit, retired, profile, translation } = await this.#ask({ op: 'run' });
     if (exit === undefined) throw new Error('invariant broken: a vCPU returned without an exit');
     this.#retired = retired ?? this.#retired;
     this.#profile = profile;
+    this.#translation = translation;
     return exit;
   }
 

@@ -135,6 +135,8 @@ export const REGION_INSTRUCTIONS: number = 0x1c28;
 export const REGION_INTERPRETS: number = 0x1c30;
 /** Regions not entered because one of their pages was mapped elsewhere, i64. */
 export const REGION_MISMATCHES: number = 0x1c38;
+/** How many results the compile thread has sent, i32; only it writes. */
+export const COMPILED: number = 0x1c40;
 
 export const XMM: number = 0x1500; // 16 × v128
 /**

@@ -32,6 +32,11 @@ export interface RegionTableOptions {
   readonly cacheBytes?: number | undefined;
 }
 
+export interface CompiledModule {
+  readonly module: WasmModule;
+  readonly wasmBytes: number;
+}
+
 interface Module {
   readonly regions: Set<Region>;
   bytes: number;
@@ -101,10 +106,10 @@ export class RegionTable {
 
   /**
    * Takes a module's regions into use, but for those whose guest code has changed since.
-   * @param compiled the module, when another thread compiled it
+   * @param compiled the module, when another thread compiled it: its bytes are not here then
    * @returns how many regions it installed
    */
-  install(translated: TranslatedModule, compiled?: WasmModule): number {
+  install(translated: TranslatedModule, compiled?: CompiledModule): number {
     const wanted = translated.regions.filter((region) => this.#acceptable(region));
     this.#refused += translated.regions.length - wanted.length;
     if (wanted.length === 0) return 0;
@@ -112,14 +117,14 @@ export class RegionTable {
     this.#makeRoom(cost, wanted.length);
     const env: Record<string, unknown> = { memory: this.#o.memory };
     for (const name of translated.imports) env[name] = this.#o.interpreter[name];
-    const { exports } = new wasm.Instance(compiled ?? new wasm.Module(translated.bytes), { env });
+    const { exports } = new wasm.Instance(compiled?.module ?? new wasm.Module(translated.bytes), { env });
     const module: Module = { regions: new Set(), bytes: 0 };
     translated.regions.forEach((region, i) => {
       if (wanted.includes(region)) this.#add(region, exports[`r${i}`] as WasmFunction, module);
     });
     if (module.regions.size === 0) return 0;
     this.#modules.add(module);
-    this.#wasmBytes += translated.bytes.length;
+    this.#wasmBytes += compiled?.wasmBytes ?? translated.bytes.length;
     this.#installed += module.regions.size;
     this.#forgetJumps();
     return module.regions.size;
@@ -174,7 +179,9 @@ export class RegionTable {
   }
 
   #unchanged({ host, bytes }: { readonly host: number; readonly bytes: Uint8Array }): boolean {
-    return bytes.every((byte, i) => this.#u8[(host >>> 0) + i] === byte);
+    const first = host >>> 0;
+    for (let i = 0; i < bytes.length; i++) if (this.#u8[first + i] !== bytes[i]) return false;
+    return true;
   }
 
   #link(page: number, region: Region): void {

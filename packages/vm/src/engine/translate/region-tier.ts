@@ -5,9 +5,11 @@
 import type { TranslationStats } from '../../machine/vcpu.ts';
 import * as S from '../../x86/state.ts';
 import type { RegionSlots } from '../code-cache.ts';
+import type { CompileResult } from './compile-job.ts';
+import type { CompileQueue } from './compile-queue.ts';
 import type { GuestCode, Paging } from './guest-code.ts';
 import type { CodeSource, TranslatedModule, TranslateOptions, TranslationRequest } from './region.ts';
-import type { RegionTable } from './region-table.ts';
+import type { CompiledModule, RegionTable } from './region-table.ts';
 
 /** The translator. null: nothing at these places is worth it. */
 export type Translate = (
@@ -32,6 +34,8 @@ export interface RegionTierOptions {
   readonly source: GuestCode;
   readonly table: () => RegionTable;
   readonly paging: () => Paging;
+  /** For the tier `auto`. */
+  readonly queue?: CompileQueue | undefined;
   /** For statistics. */
   readonly nowNs: () => number;
 }
@@ -42,7 +46,10 @@ export class RegionTier implements RegionSlots {
   #requests = 0;
   #declined = 0;
   #guestInstructions = 0;
+  #failed = 0;
+  #lastError: string | undefined;
   #translateNs = 0;
+  #compileNs = 0;
   #installNs = 0;
 
   constructor(options: RegionTierOptions) {
@@ -69,25 +76,45 @@ export class RegionTier implements RegionSlots {
     return this.#threshold * 2 ** doublings;
   }
 
-  /** A block has become hot; asked once for each until it is decoded again. */
-  hot(request: TranslationRequest): void {
-    if (this.#o.options.tier === 'off') return;
+  /**
+   * A block has become hot; asked once for each until it is decoded again.
+   * @returns a block that may be asked for again
+   */
+  hot(request: TranslationRequest): TranslationRequest | undefined {
+    const { source, translate, options, nowNs, queue, paging } = this.#o;
+    if (options.tier === 'off') return undefined;
     this.#requests++;
-    const { source, translate, options, nowNs } = this.#o;
-    source.setPaging(this.#o.paging());
+    if (options.tier === 'auto' && queue !== undefined) return queue.add(request, paging());
+    source.setPaging(paging());
     const started = nowNs();
     const module = translate(source, [request], options);
     this.#translateNs += nowNs() - started;
-    this.install(module);
+    if (module === null) this.#declined++;
+    else this.#install(module);
+    return undefined;
   }
 
-  install(module: TranslatedModule | null): void {
-    if (module === null) {
-      this.#declined++;
-      return;
+  /** Takes what the compile thread has finished. Not while a region runs. */
+  poll(): void {
+    const { queue } = this.#o;
+    if (queue === undefined) return;
+    for (const result of queue.take()) this.#take(result);
+  }
+
+  #take({ module, compiled, wasmBytes, requests, translateNs, compileNs, error }: CompileResult): void {
+    this.#translateNs += translateNs;
+    this.#compileNs += compileNs;
+    if (error !== undefined) {
+      this.#failed++;
+      this.#lastError = error;
     }
+    this.#declined += requests - (module?.regions.length ?? 0);
+    if (module !== null && compiled !== null) this.#install(module, { module: compiled, wasmBytes });
+  }
+
+  #install(module: TranslatedModule, compiled?: CompiledModule): void {
     const started = this.#o.nowNs();
-    this.#o.table().install(module);
+    this.#o.table().install(module, compiled);
     this.#installNs += this.#o.nowNs() - started;
     for (const region of module.regions) this.#guestInstructions += region.instructions;
   }
@@ -103,7 +130,11 @@ export class RegionTier implements RegionSlots {
       interprets: counter(S.REGION_INTERPRETS),
       mismatches: counter(S.REGION_MISMATCHES),
       guestInstructions: this.#guestInstructions,
+      forgotten: this.#o.queue?.forgotten ?? 0,
+      failed: this.#failed,
+      lastError: this.#lastError,
       translateMs: this.#translateNs / 1e6,
+      compileMs: this.#compileNs / 1e6,
       installMs: this.#installNs / 1e6,
     };
   }

@@ -1,6 +1,6 @@
 /** For tests of the vCPU's side of regions: a vCPU in 64-bit mode, and modules made by hand. */
 import { layoutMemory } from '../../machine/layout.ts';
-import type { TranslateOptions } from '../../machine/vcpu.ts';
+import type { CompileThread, TranslateOptions } from '../../machine/vcpu.ts';
 import { wasm, type WasmModule } from '../../wasm/api.ts';
 import { Bytes, ModuleBuilder } from '../../wasm/module.ts';
 import * as S from '../../x86/state.ts';
@@ -25,7 +25,11 @@ export interface RegionMachine {
 }
 
 /** 16 MiB of RAM, paging off. */
-export function regionMachine(options: TranslateOptions, translate: Translate): RegionMachine {
+export function regionMachine(
+  options: TranslateOptions,
+  translate: Translate,
+  compiler?: CompileThread,
+): RegionMachine {
   const layout = layoutMemory(16 << 20);
   const memory = new wasm.Memory({ initial: layout.wasmPages, maximum: layout.wasmPages, shared: true });
   const view = new DataView(memory.buffer);
@@ -37,7 +41,7 @@ export function regionMachine(options: TranslateOptions, translate: Translate): 
     layout,
     index: 0,
     hooks: { mmioRead: () => 0, mmioWrite: () => {}, system: () => 0, watch: () => {} },
-    translation: { options, translate, nowNs: () => ns++ },
+    translation: { options, translate, nowNs: () => ns++, compiler },
   });
   const cs = vcpu.area + S.SEGMENTS + S.SEG.CS * S.SEGMENT_STRIDE;
   view.setUint32(cs + S.SEG_ATTRIBUTES, 0xa09b, true);

@@ -2,6 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import { VmError } from '../../base/errors.ts';
 import { parseSize } from '../../base/size.ts';
+import type { TranslateOptions } from '../../machine/vcpu.ts';
 import type { EngineWish } from '../../vm/engine-choice.ts';
 import type { TerminalSize } from '../../vm/guest-session.ts';
 import { type KernelFiles, type VmConfig, VirtualMachine, type VmPorts } from '../../vm.ts';
@@ -38,6 +39,8 @@ export interface VmOptions {
   /** Bytes, or a size such as '512m' or '2g'. Default 256 MiB. */
   readonly memory?: number | string;
   readonly engine?: EngineWish;
+  /** How guest code is translated. Default: not at all. */
+  readonly translate?: TranslateOptions;
   /** Raw disk files: vda, vdb … in this order. */
   readonly disks?: readonly (string | { readonly path: string; readonly readOnly?: boolean })[];
   /** End the machine when the guest restarts or crashes, instead of booting again. */
@@ -71,6 +74,7 @@ export interface VmOptions {
 const DEFAULT_MEMORY = 256 * 2 ** 20;
 /** Instructions between samples: some thousand samples a second. */
 const DEFAULT_INTERVAL = 200_000;
+const DEFAULT_TRANSLATE: TranslateOptions = { tier: 'off' };
 
 /** A virtual machine on this host. */
 export class VM extends VirtualMachine {
@@ -93,7 +97,8 @@ export class VM extends VirtualMachine {
       }
       const symbols = await guestSymbols(options);
       freeEndedMachines();
-      const vm = new VM(vmConfig(options, disks, symbols), await nodePorts());
+      const ports = await nodePorts(options.translate ?? DEFAULT_TRANSLATE);
+      const vm = new VM(vmConfig(options, disks, symbols), ports);
       vm.#symbols = symbols;
       void vm.exited.then(() => {
         machineHasEnded();
@@ -172,7 +177,7 @@ function vmConfig(options: VmOptions, disks: readonly RawDisk[], symbols?: Guest
   };
 }
 
-async function nodePorts(): Promise<VmPorts> {
+async function nodePorts(translate: TranslateOptions): Promise<VmPorts> {
   const module = await loadInterpreter();
   const origin = clockOrigin();
   return {
@@ -186,6 +191,7 @@ async function nodePorts(): Promise<VmPorts> {
         index,
         module,
         clockOrigin: origin,
+        translate,
       })),
   };
 }

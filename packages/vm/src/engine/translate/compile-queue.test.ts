@@ -1,0 +1,141 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { compileJob, type CompileJob } from './compile-job.ts';
+import { CompileQueue } from './compile-queue.ts';
+import type { GuestCode, Paging } from './guest-code.ts';
+import { handMade, regionMachine } from './region.fixture.ts';
+import * as S from '../../x86/state.ts';
+
+const PAGING: Paging = { cr0: 0n, cr3: 0x1000n, cr4: 0n, cpl: 0 };
+const request = (n: number): { rip: bigint; host: number; mode: number } => ({
+  rip: BigInt(n),
+  host: n,
+  mode: 2,
+});
+
+function queue(): { queue: CompileQueue; jobs: CompileJob[]; finish: () => void } {
+  const jobs: CompileJob[] = [];
+  const results: object[] = [];
+  let sent = 0;
+  return {
+    queue: new CompileQueue(
+      { post: (job) => void jobs.push(job as CompileJob), take: () => results.shift() },
+      () => sent,
+    ),
+    jobs,
+    finish: () => {
+      results.push({});
+      sent++;
+    },
+  };
+}
+
+test('batches share their page tables, and only a few are under way', () => {
+  const { queue: q, jobs, finish } = queue();
+  for (let n = 0; n < 5; n++) q.add(request(n), PAGING);
+  q.add(request(5), { ...PAGING, cr3: 0x2000n });
+  q.add(request(6), { ...PAGING, cr3: 0x2000n, cpl: 3 });
+  assert.deepEqual(
+    jobs.map((job) => job.requests.map((r) => r.host)),
+    [[0], [1], [2]],
+  );
+  assert.deepEqual([...q.take()], []);
+  for (let n = 0; n < 3; n++) {
+    finish();
+    assert.equal([...q.take()].length, 1);
+  }
+  assert.deepEqual(
+    jobs.map((job) => job.requests.map((r) => r.host)),
+    [[0], [1], [2], [3, 4], [5], [6]],
+  );
+  assert.deepEqual(
+    jobs.map((job) => [job.paging.cr3, job.paging.cpl]),
+    [
+      [0x1000n, 0],
+      [0x1000n, 0],
+      [0x1000n, 0],
+      [0x1000n, 0],
+      [0x2000n, 0],
+      [0x2000n, 3],
+    ],
+  );
+});
+
+test('a queue that overflows gives its oldest request back', () => {
+  const { queue: q } = queue();
+  const dropped = [];
+  for (let n = 0; n < 520; n++) {
+    const oldest = q.add(request(n), PAGING);
+    if (oldest !== undefined) dropped.push(oldest.host);
+  }
+  assert.deepEqual(dropped, [3, 4, 5, 6, 7]);
+  assert.equal(q.forgotten, 5);
+});
+
+test('a job whose address leads elsewhere by now, or whose translator fails, changes nothing', () => {
+  const source = { setPaging: () => {}, fetch: (rip: bigint) => Number(rip) + 1 } as unknown as GuestCode;
+  const never = (): never => assert.fail('asked');
+  const moved = compileJob(
+    { paging: PAGING, requests: [request(1)] },
+    source,
+    never,
+    { tier: 'auto' },
+    () => 0,
+  );
+  assert.deepEqual([moved.module, moved.error], [null, undefined]);
+  const there = { ...source, fetch: (rip: bigint) => Number(rip) } as unknown as GuestCode;
+  const fail = (): never => {
+    throw new Error('no such row');
+  };
+  const failed = compileJob(
+    { paging: PAGING, requests: [request(1)] },
+    there,
+    fail,
+    { tier: 'auto' },
+    () => 0,
+  );
+  assert.match(failed.error ?? '', /no such row/);
+});
+
+test('a vCPU runs on while its compile thread works, and takes what it has finished at a boundary', () => {
+  const jobs: CompileJob[] = [];
+  const results: object[] = [];
+  const m = regionMachine(
+    { tier: 'auto', threshold: 3 },
+    () => assert.fail('translated on the thread of the vCPU'),
+    {
+      post: (job) => void jobs.push(job as CompileJob),
+      take: () => results.shift(),
+    },
+  );
+  m.load(0x1000, [0x48, 0xff, 0xc0, 0xeb, 0xfb]); // inc rax; jmp -5
+  assert.equal(m.run(0x1000n, 20), 'boundary');
+  assert.equal(m.register(0), 10n);
+  const [job] = jobs;
+  assert.deepEqual(
+    job?.requests.map((r) => r.rip),
+    [0x1000n],
+  );
+  const host = m.ram + 0x1000;
+  const translate = (): ReturnType<typeof handMade> =>
+    handMade([
+      {
+        host,
+        mode: job?.requests[0]?.mode ?? 0,
+        ranges: [{ host, bytes: m.u8.slice(host, host + 5) }],
+        add: 1,
+        skip: 0,
+      },
+    ]);
+  const source = { setPaging: () => {}, fetch: () => host } as unknown as GuestCode;
+  results.push(compileJob(job as CompileJob, source, translate, { tier: 'auto' }, () => 0));
+  m.run(0x1000n, 20);
+  assert.equal(m.register(1), 0n, 'nobody said that there is a result');
+  m.view.setInt32(m.vcpu.area + S.COMPILED, 1, true);
+  m.run(0x1000n, 2);
+  m.run(0x1000n, 20);
+  assert.equal(m.register(1), 20n);
+  const stats = m.vcpu.translationStats();
+  assert.equal(stats?.regions, 1);
+  assert.ok(stats.wasmBytes > 0);
+});

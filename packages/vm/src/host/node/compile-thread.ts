@@ -1,0 +1,24 @@
+/** A vCPU's compile thread as a Node worker. It ends with the thread that starts it. */
+import { MessageChannel, receiveMessageOnPort, Worker } from 'node:worker_threads';
+import type { CompileThread } from '../../machine/vcpu.ts';
+import { workerFile } from './threads.ts';
+
+/** @param data what compile-worker.ts expects, but for the port */
+export function startCompileThread(data: object): CompileThread {
+  const { port1, port2 } = new MessageChannel();
+  const worker = new Worker(workerFile('compile-worker', import.meta.url), {
+    workerData: { ...data, port: port2 },
+    transferList: [port2],
+    name: 'compile',
+    execArgv: [],
+    env: {},
+  });
+  // A vCPU whose compile thread has died goes on with the interpreter.
+  worker.on('error', () => {});
+  worker.unref();
+  port1.unref();
+  return {
+    post: (job) => port1.postMessage(job),
+    take: () => receiveMessageOnPort(port1)?.message as object | undefined,
+  };
+}

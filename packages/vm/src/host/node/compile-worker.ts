@@ -1,0 +1,28 @@
+/** The file a compile thread runs: guest code from shared memory → compiled modules, for one vCPU. */
+import { type MessagePort, workerData } from 'node:worker_threads';
+import { type CompileJob, compileJob } from '../../engine/translate/compile-job.ts';
+import { GuestCode } from '../../engine/translate/guest-code.ts';
+import { thresholdOf } from '../../engine/translate/region-tier.ts';
+import { translator } from '../../engine/translate/translator.ts';
+import { type MemoryLayout, VCPU_BASE, VCPU_STRIDE } from '../../machine/layout.ts';
+import type { TranslateOptions } from '../../machine/vcpu.ts';
+import { COMPILED } from '../../x86/state.ts';
+
+interface WorkerData {
+  readonly memory: WebAssembly.Memory;
+  readonly layout: MemoryLayout;
+  readonly index: number;
+  readonly translate: TranslateOptions;
+  readonly port: MessagePort;
+}
+
+const { memory, layout, index, translate, port } = workerData as WorkerData;
+const area = VCPU_BASE + index * VCPU_STRIDE;
+const buffer = memory.buffer as unknown as SharedArrayBuffer;
+const source = new GuestCode(buffer, layout, area, thresholdOf(translate));
+const words = new Int32Array(buffer);
+
+port.on('message', (job: CompileJob) => {
+  port.postMessage(compileJob(job, source, translator, translate, () => performance.now() * 1e6));
+  Atomics.add(words, (area + COMPILED) >> 2, 1);
+});
