@@ -80,6 +80,8 @@ export interface FunctionBody {
   readonly locals: readonly Ty[];
   /** Instructions without the final `end`. */
   readonly code: Uint8Array;
+  /** Offsets in `code` of `if` and `br_if` that are hardly ever taken, ascending. */
+  readonly unlikely?: readonly number[];
 }
 
 interface ImportedFunction {
@@ -201,17 +203,12 @@ export class ModuleBuilder {
         for (const f of this.#table) s.u32(f);
       });
     }
+    this.#branchHints(out);
     section(out, 10, (s) => {
       s.u32(this.#functions.length);
       for (const f of this.#functions) {
         if (f === null) continue;
-        const body = new Bytes();
-        const groups = localGroups(f.locals);
-        body.u32(groups.length);
-        for (const [count, ty] of groups) {
-          body.u32(count);
-          body.byte(TYPE_CODE[ty]);
-        }
+        const body = localDeclarations(f.locals);
         body.append(f.code);
         body.byte(0x0b);
         s.u32(body.length);
@@ -226,6 +223,26 @@ export class ModuleBuilder {
     }
     section(out, 0, (s) => this.#names(s));
     return out.bytes().slice();
+  }
+
+  /** The branch hinting proposal's section `metadata.code.branch_hint`: offsets from the function's local declarations. */
+  #branchHints(out: Bytes): void {
+    const hinted = this.#functions.flatMap((f, i) => (f?.unlikely?.length ? [{ f, i }] : []));
+    if (hinted.length === 0) return;
+    section(out, 0, (s) => {
+      s.name('metadata.code.branch_hint');
+      s.u32(hinted.length);
+      for (const { f, i } of hinted) {
+        s.u32(this.#imports.length + i);
+        const unlikely = f.unlikely ?? [];
+        const start = localDeclarations(f.locals).length;
+        s.u32(unlikely.length);
+        for (const at of unlikely) {
+          s.u32(start + at);
+          s.byte(1, 0);
+        }
+      }
+    });
   }
 
   /** The name section: function names for profilers and stack traces. */
@@ -249,6 +266,17 @@ function section(out: Bytes, id: number, fill: (s: Bytes) => void): void {
   out.byte(id);
   out.u32(s.length);
   out.append(s.bytes());
+}
+
+function localDeclarations(locals: readonly Ty[]): Bytes {
+  const body = new Bytes();
+  const groups = localGroups(locals);
+  body.u32(groups.length);
+  for (const [count, ty] of groups) {
+    body.u32(count);
+    body.byte(TYPE_CODE[ty]);
+  }
+  return body;
 }
 
 function localGroups(locals: readonly Ty[]): [number, Ty][] {

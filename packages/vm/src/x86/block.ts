@@ -21,6 +21,8 @@ export type Stmt =
       readonly condition: E;
       readonly then: readonly Stmt[];
       readonly else: readonly Stmt[];
+      /** How it usually goes, for the compiler below: `then` hardly ever runs. */
+      readonly unlikely?: boolean;
     }
   | { readonly k: 'loop'; readonly body: readonly Stmt[] }
   /** Leaves (`break`) or restarts (`continue`) the innermost loop. */
@@ -30,8 +32,8 @@ export type Stmt =
   /** memory.copy (destination, source, bytes) or memory.fill (destination, byte value, bytes), all i32. */
   | { readonly k: 'bulk'; readonly op: 'memory.copy' | 'memory.fill'; readonly args: readonly [E, E, E] }
   | { readonly k: 'return'; readonly values: readonly E[] }
-  /** Ends an instruction (ops.ts): how the run loop goes on. */
-  | { readonly k: 'end'; readonly how: End };
+  /** Ends an instruction (ops.ts): how the run loop goes on. `exit` names one of a region's side exits. */
+  | { readonly k: 'end'; readonly how: End; readonly exit?: number };
 
 /** How an instruction ends: next record, look the block at RIP up, leave the run loop, or fault. */
 export type End = 'next' | 'jump' | 'exit';
@@ -85,10 +87,13 @@ export class B {
   /** Collects the statements that `body` emits. */
   collect(body: () => void): Stmt[] {
     const outer = this.#out;
-    this.#out = [];
-    body();
-    const inner = this.#out;
-    this.#out = outer;
+    const inner: Stmt[] = [];
+    this.#out = inner;
+    try {
+      body();
+    } finally {
+      this.#out = outer;
+    }
     return inner;
   }
   /** @param condition i32 */

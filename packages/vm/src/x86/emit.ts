@@ -16,7 +16,9 @@ export interface EmitContext {
   /** Function index of a named function. */
   readonly functionIndex: (name: string) => number;
   /** Emits the end of an instruction; `depth` = blocks open inside the handler's body. */
-  readonly end: (how: End, out: Bytes, depth: number) => void;
+  readonly end: (how: End, out: Bytes, depth: number, exit: number) => void;
+  /** Notes that the `if` emitted at byte `at` hardly ever takes its branch. */
+  readonly unlikely?: (at: number) => void;
 }
 
 /** Natural alignment exponent of a memory instruction, capped as plain accesses may be unaligned. */
@@ -150,6 +152,7 @@ export function emitStatements(
         break;
       case 'if':
         emitExpression(s.condition, out, context);
+        if (s.unlikely === true) context.unlikely?.(out.length);
         out.byte(0x04, 0x40);
         emitStatements(s.then, out, context, depth + 1, loops);
         if (s.else.length > 0) {
@@ -179,7 +182,7 @@ export function emitStatements(
         out.byte(0x0f);
         break;
       case 'end':
-        context.end(s.how, out, depth);
+        context.end(s.how, out, depth, s.exit ?? -1);
         break;
       default:
         s satisfies never;

@@ -201,11 +201,67 @@ export function call(name: string, ty: Ty, ...args: E[]): E {
 /** Simple identities, so that staged code does not carry masks and shifts of nothing. */
 function fold(e: E): E {
   const [a, b] = e.args;
-  if (a === undefined || b === undefined || b.op !== 'const') return e;
+  if (a === undefined) return e;
+  if (a.op === 'const' && (b === undefined || b.op === 'const')) return foldConstants(e, a, b);
+  if (b === undefined || b.op !== 'const') return e;
   const name = e.op.slice(4);
   const zero = b.imm === 0 || b.imm === 0n;
   if (zero && (e.ty === 'i32' || e.ty === 'i64') && /^(add|sub|or|xor|shl|shr_u|shr_s|rotl|rotr)$/.test(name))
     return a;
   if (name === 'and' && (b.imm === -1 || b.imm === -1n)) return a;
   return e;
+}
+
+/** Integer instructions whose operands are all constants. */
+function foldConstants(e: E, a: E, b: E | undefined): E {
+  const [ty, name = ''] = e.op.split('.');
+  if ((ty !== 'i32' && ty !== 'i64') || typeof a.imm === 'object' || typeof a.imm === 'string') return e;
+  if (a.ty !== 'i32' && a.ty !== 'i64') return e;
+  const bits = a.ty === 'i32' ? 32 : 64;
+  const x = BigInt(a.imm);
+  const y = b === undefined ? 0n : BigInt(b.imm as number | bigint);
+  const u = (v: bigint): bigint => BigInt.asUintN(bits, v);
+  const value = ((): bigint | null => {
+    switch (name) {
+      case 'add':
+        return x + y;
+      case 'sub':
+        return x - y;
+      case 'and':
+        return x & y;
+      case 'or':
+        return x | y;
+      case 'xor':
+        return x ^ y;
+      case 'shl':
+        return x << (y & BigInt(bits - 1));
+      case 'shr_u':
+        return u(x) >> (y & BigInt(bits - 1));
+      case 'shr_s':
+        return x >> (y & BigInt(bits - 1));
+      case 'eqz':
+        return x === 0n ? 1n : 0n;
+      case 'eq':
+        return x === y ? 1n : 0n;
+      case 'ne':
+        return x === y ? 0n : 1n;
+      case 'lt_u':
+        return u(x) < u(y) ? 1n : 0n;
+      case 'gt_u':
+        return u(x) > u(y) ? 1n : 0n;
+      case 'extend8_s':
+        return BigInt.asIntN(8, x);
+      case 'extend16_s':
+        return BigInt.asIntN(16, x);
+      case 'extend32_s':
+      case 'wrap_i64':
+      case 'extend_i32_s':
+        return BigInt.asIntN(32, x);
+      case 'extend_i32_u':
+        return BigInt.asUintN(32, x);
+      default:
+        return null;
+    }
+  })();
+  return value === null ? e : constant(e.ty, value);
 }

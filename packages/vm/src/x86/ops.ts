@@ -45,15 +45,27 @@ export const HAS_ERROR_CODE: number = 0x100;
 export const RAISED: number = 0x200;
 
 export abstract class Ops extends B {
-  readonly form: Form;
-  /** Operand size in bytes; for rows without one, the size of the first operand. */
-  readonly size: number;
+  #form!: Form;
+  #size = 0;
 
   constructor(form: Form) {
     super();
-    this.form = form;
+    this.stage(form);
+  }
+
+  /** Takes the next form: a translator stages many instructions into one body. */
+  protected stage(form: Form): void {
+    this.#form = form;
     const first = form.row.operands[0];
-    this.size = form.opsize !== 0 ? form.opsize : first === undefined ? 0 : operandBytes(first, 0);
+    this.#size = form.opsize !== 0 ? form.opsize : first === undefined ? 0 : operandBytes(first, 0);
+  }
+
+  get form(): Form {
+    return this.#form;
+  }
+  /** Operand size in bytes; for rows without one, the size of the first operand. */
+  get size(): number {
+    return this.#size;
   }
 
   get row(): Row {

@@ -5,6 +5,7 @@ import { ACCESS_DEFINITIONS } from '../mmu/access.ts';
 import { FETCH_DEFINITIONS } from '../mmu/fetch.ts';
 import { SEGMENT_DEFINITIONS } from '../mmu/segment.ts';
 import { WALK_DEFINITIONS } from '../mmu/walk.ts';
+import { FLAG_DEFINITIONS } from '../translate/flags.ts';
 import { MICRO_DEFINITIONS } from './micro.ts';
 
 export const WARM_DEFINITIONS: readonly Definition[] = [
@@ -13,5 +14,6 @@ export const WARM_DEFINITIONS: readonly Definition[] = [
   ...FETCH_DEFINITIONS,
   ...SEGMENT_DEFINITIONS,
   ...MICRO_DEFINITIONS,
+  ...FLAG_DEFINITIONS,
   ...DEFINITIONS,
 ];

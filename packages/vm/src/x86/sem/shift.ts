@@ -9,8 +9,8 @@ function count(o: Ops, operand = 1): E {
 }
 /** Runs `body` when the count is not zero; constant counts need no test. */
 function unlessZero(o: Ops, c: E, body: () => void): void {
-  if (c.op === 'const') body();
-  else o.if(c.ne(0), body);
+  if (c.op !== 'const') o.if(c.ne(0), body);
+  else if (c.imm !== 0n) body();
 }
 function bit(o: Ops, value: E, position: E | number): E {
   return o.let(value.shrU(position).and(1).wrap());

@@ -1,0 +1,348 @@
+/**
+ * Staged blocks → one WebAssembly function with structured control flow, by the dominator tree (Ramsey, "Beyond
+ * Relooper"): a block that several others go to stands behind a `block` that they break out of, a loop head opens a
+ * `loop`. Around everything:
+ *
+ *   load state · block known · block fixed · block side … code … end side: STATUS = INTERPRET
+ *   end fixed: RIP += BASE · end known: store state, return STATUS
+ */
+import { Bytes, type FunctionBody } from '../../wasm/module.ts';
+import type { Ty } from '../../wasm/opcodes.ts';
+import type { Stmt } from '../../x86/block.ts';
+import { type EmitContext, emitExpression, emitStatements } from '../../x86/emit.ts';
+import { apply, E, i32, i64 } from '../../x86/expr.ts';
+import * as S from '../../x86/state.ts';
+import type { Flow, FlowNode } from './flow.ts';
+import type { Target } from './graph.ts';
+import { LOCAL, LOCAL_TYPES } from './locals.ts';
+import { BASE, type RegionOps } from './region-ops.ts';
+import { REGION_STATUS } from './region.ts';
+import type { Staged } from './stage.ts';
+import { dropUnread, Reads, Temporaries } from './temporaries.ts';
+
+type Label =
+  | { readonly k: 'side' | 'fixed' | 'known' | 'if' }
+  | { readonly k: 'loop' | 'merge'; readonly node: FlowNode };
+
+const CPU = 0;
+const OP = { block: 0x02, loop: 0x03, if: 0x04, else: 0x05, end: 0x0b, br: 0x0c, br_if: 0x0d } as const;
+const VOID = 0x40;
+
+export interface EmitOptions {
+  readonly exactCount: boolean;
+}
+
+export function emitRegion(
+  name: string,
+  ops: RegionOps,
+  flow: Flow,
+  staged: readonly Staged[],
+  functionIndex: (name: string) => number,
+  options: EmitOptions,
+): FunctionBody {
+  return new RegionEmitter(ops, flow, staged, functionIndex, options).emit(name);
+}
+
+class RegionEmitter {
+  readonly #ops: RegionOps;
+  readonly #flow: Flow;
+  readonly #staged: readonly Staged[];
+  readonly #options: EmitOptions;
+  readonly #out = new Bytes();
+  readonly #labels: Label[] = [];
+  readonly #unlikely: number[] = [];
+  readonly #fixed = new Map<number, number>();
+  readonly #fixedTypes: Ty[] = [];
+  readonly #temporaries: Temporaries;
+  readonly #context: EmitContext;
+  /** Instructions from the entry to the start of each block, by order. */
+  readonly #depth: number[] = [];
+  #current!: Staged;
+
+  constructor(
+    ops: RegionOps,
+    flow: Flow,
+    staged: readonly Staged[],
+    functionIndex: (name: string) => number,
+    options: EmitOptions,
+  ) {
+    this.#ops = ops;
+    this.#flow = flow;
+    this.#staged = staged;
+    this.#options = options;
+    for (let i = 0; i < LOCAL_TYPES.length; i++) {
+      if (i < LOCAL.FLAGS_A && (ops.used & (1 << i)) === 0) continue;
+      this.#fixed.set(i, 1 + this.#fixedTypes.length);
+      this.#fixedTypes.push(LOCAL_TYPES[i] as Ty);
+    }
+    this.#temporaries = new Temporaries((t) => ops.locals[t] as Ty, 1 + this.#fixedTypes.length);
+    this.#context = {
+      cpu: CPU,
+      record: -1,
+      firstParam: -1,
+      local: (i) => this.#local(i),
+      functionIndex,
+      end: (_how, _out, depth, exit) => this.#sideExit(exit, depth),
+      unlikely: (at) => this.#unlikely.push(at),
+    };
+  }
+
+  #local(i: number): number {
+    return i < LOCAL_TYPES.length ? (this.#fixed.get(i) as number) : this.#temporaries.local(i);
+  }
+
+  emit(name: string): FunctionBody {
+    this.#measure();
+    this.#statements(this.#prologue());
+    this.#open(OP.block, { k: 'known' });
+    this.#open(OP.block, { k: 'fixed' });
+    this.#open(OP.block, { k: 'side' });
+    this.#node(this.#flow.nodes[0] as FlowNode);
+    this.#close();
+    this.#statements([{ k: 'set', local: LOCAL.STATUS, value: i32(REGION_STATUS.INTERPRET) }]);
+    this.#close();
+    const rip = new E('local', 'i64', [], LOCAL.RIP);
+    this.#statements([{ k: 'set', local: LOCAL.RIP, value: rip.add(BASE) }]);
+    this.#close();
+    this.#statements(this.#epilogue());
+    this.#expression(new E('local', 'i32', [], LOCAL.STATUS));
+    return {
+      name,
+      params: ['i32'],
+      result: 'i32',
+      locals: [...this.#fixedTypes, ...this.#temporaries.types],
+      code: this.#out.bytes().slice(),
+      unlikely: this.#unlikely,
+    };
+  }
+
+  /** Instructions before each block along its longest known way. */
+  #measure(): void {
+    for (const { node } of this.#staged) {
+      let depth = 0;
+      for (const from of node.forward)
+        depth = Math.max(
+          depth,
+          (this.#depth[from.order] as number) + (this.#staged[from.order] as Staged).count,
+        );
+      this.#depth.push(depth);
+    }
+  }
+
+  #prologue(): Stmt[] {
+    const cpu = this.#ops.cpu;
+    const list: Stmt[] = [];
+    for (let n = 0; n < 32; n++) {
+      if ((this.#ops.used & (1 << n)) === 0) continue;
+      const value =
+        n < 16 ? apply('i64.load', [cpu], S.GPR + n * 8) : apply('v128.load', [cpu], S.XMM + (n - 16) * 16);
+      list.push({ k: 'set', local: n, value });
+    }
+    list.push(
+      { k: 'set', local: LOCAL.FLAGS_A, value: apply('i64.load', [cpu], S.FLAG_RESULT) },
+      { k: 'set', local: LOCAL.FLAGS_B, value: apply('i64.load', [cpu], S.FLAG_CARRIES) },
+      { k: 'set', local: LOCAL.BUDGET, value: apply('i32.load', [cpu], S.BUDGET) },
+      { k: 'set', local: LOCAL.TLB, value: apply('i32.load', [cpu], S.TLB_TABLE) },
+      { k: 'set', local: LOCAL.BASE, value: apply('i64.load', [cpu], S.RIP) },
+    );
+    return list;
+  }
+
+  #epilogue(): Stmt[] {
+    const ops = this.#ops;
+    return ops.collect(() => {
+      const { cpu } = ops;
+      const store = (op: string, value: E, offset: number): void =>
+        ops.emit({ k: 'store', op, address: cpu, value, offset });
+      const local = (i: number): E => new E('local', LOCAL_TYPES[i] as Ty, [], i);
+      for (let n = 0; n < 32; n++) {
+        if ((ops.written & (1 << n)) === 0) continue;
+        if (n < 16) store('i64.store', local(n), S.GPR + n * 8);
+        else store('v128.store', local(n), S.XMM + (n - 16) * 16);
+      }
+      store('i64.store', local(LOCAL.RIP), S.RIP);
+      store('i32.store', local(LOCAL.BUDGET), S.BUDGET);
+      store('i32.store', i32(0), S.FAULT);
+      if (!ops.changesFlags) return;
+      const then: Stmt[] = [
+        {
+          k: 'call',
+          name: 'region_flags',
+          args: [local(LOCAL.FLAGS_KIND), local(LOCAL.FLAGS_A), local(LOCAL.FLAGS_B)],
+        },
+      ];
+      const otherwise = ops.collect(() => {
+        store('i64.store', local(LOCAL.FLAGS_A), S.FLAG_RESULT);
+        store('i64.store', local(LOCAL.FLAGS_B), S.FLAG_CARRIES);
+      });
+      ops.emit({ k: 'if', condition: local(LOCAL.FLAGS_KIND), then, else: otherwise });
+    });
+  }
+
+  // ---- pieces ----
+
+  #open(op: number, label: Label): void {
+    this.#out.byte(op, VOID);
+    this.#labels.push(label);
+  }
+  #close(): void {
+    this.#out.byte(OP.end);
+    this.#labels.pop();
+  }
+  #br(op: number, matches: (label: Label) => boolean, inside = 0): void {
+    for (let i = this.#labels.length - 1; i >= 0; i--) {
+      if (!matches(this.#labels[i] as Label)) continue;
+      this.#out.byte(op);
+      this.#out.u32(this.#labels.length - 1 - i + inside);
+      return;
+    }
+    throw new Error('a region branches to a label that is not open');
+  }
+  #statements(list: readonly Stmt[]): void {
+    emitStatements(list, this.#out, this.#context);
+  }
+  #expression(e: E): void {
+    emitExpression(e, this.#out, this.#context);
+  }
+
+  /** Takes `count` instructions off the budget. */
+  #spend(count: number): void {
+    if (count === 0) return;
+    const value = new E('local', 'i32', [], LOCAL.BUDGET).sub(count);
+    this.#statements([{ k: 'set', local: LOCAL.BUDGET, value }]);
+  }
+  #leaveAt(offset: number, count: number): void {
+    this.#spend(count);
+    this.#statements([{ k: 'set', local: LOCAL.RIP, value: i64(offset) }]);
+  }
+  /** Leaves before an instruction; `inside` = blocks of its statements that are open. */
+  #sideExit(exit: number, inside: number): void {
+    const side = this.#ops.exits[exit];
+    if (side === undefined) throw new Error('a region leaves where it did not say so');
+    this.#leaveAt(side.offset, (this.#depth[this.#current.node.order] as number) + side.before);
+    this.#br(OP.br, (l) => l.k === 'side', inside);
+  }
+
+  // ---- the dominator tree ----
+
+  #node(node: FlowNode): void {
+    if (node.isLoop) this.#open(OP.loop, { k: 'loop', node });
+    const merges = node.children.filter((child) => child.forward.length > 1);
+    for (const child of merges.toReversed()) this.#open(OP.block, { k: 'merge', node: child });
+    this.#block(this.#staged[node.order] as Staged);
+    for (const child of merges) {
+      this.#close();
+      this.#node(child);
+    }
+    if (node.isLoop) this.#close();
+  }
+
+  #block(staged: Staged): void {
+    const reads = new Reads();
+    const { node, value, edges } = staged;
+    reads.statements(staged.body);
+    reads.statements(staged.astray);
+    reads.statements(staged.commit);
+    for (const list of edges.values()) reads.statements(list);
+    if (value !== null) reads.expression(value);
+    const astray = dropUnread(staged.astray, reads);
+    const commit = dropUnread(staged.commit, reads);
+    const onEdge = new Map([...edges].map(([target, list]) => [target, dropUnread(list, reads)] as const));
+    const body = dropUnread(staged.body, reads);
+    const tail = [...astray, ...commit, ...[...onEdge.values()].flat()];
+    this.#temporaries.assign(body, tail, value === null ? [] : [value]);
+    this.#current = staged;
+    this.#statements(body);
+    const { end } = node.block;
+    const follow = (target: Target): void => {
+      this.#current = staged;
+      this.#statements(onEdge.get(target) ?? []);
+      this.#goTo(staged, target);
+    };
+    switch (end.k) {
+      case 'fall':
+      case 'jump':
+      case 'call':
+        follow(end.to);
+        break;
+      case 'branch':
+        this.#expression(value as E);
+        this.#out.byte(OP.if, VOID);
+        this.#labels.push({ k: 'if' });
+        follow(end.taken);
+        this.#out.byte(OP.else);
+        follow(end.fall);
+        this.#close();
+        break;
+      case 'return':
+        this.#return(staged, value as E, astray, commit, end.sites);
+        break;
+      case 'computed':
+        this.#leaveTo(staged, value as E);
+        break;
+      case 'stop':
+        this.#leaveAt(end.offset, (this.#depth[node.order] as number) + staged.count);
+        this.#br(OP.br, (l) => l.k === 'side');
+        break;
+      default:
+        end satisfies never;
+    }
+  }
+
+  /** Goes on in a block of the region, or leaves to look `target` up. */
+  #goTo(from: Staged, target: Target): void {
+    const { block } = target;
+    const depth = (this.#depth[from.node.order] as number) + from.count;
+    if (block === null) {
+      this.#leaveAt(target.offset, depth);
+      this.#br(OP.br, (l) => l.k === 'fixed');
+      return;
+    }
+    const to = this.#flow.of(block);
+    const ahead = this.#depth[to.order] as number;
+    if (to.order <= from.node.order) {
+      this.#spend(depth - ahead);
+      this.#statements([{ k: 'set', local: LOCAL.RIP, value: i64(target.offset) }]);
+      this.#expression(new E('local', 'i32', [], LOCAL.BUDGET).leS(0));
+      this.#unlikely.push(this.#out.length);
+      this.#br(OP.br_if, (l) => l.k === 'fixed');
+      this.#br(OP.br, (l) => l.k === 'loop' && l.node === to);
+      return;
+    }
+    if (this.#options.exactCount) this.#spend(depth - ahead);
+    if (to.forward.length > 1) this.#br(OP.br, (l) => l.k === 'merge' && l.node === to);
+    else this.#node(to);
+  }
+
+  #return(
+    staged: Staged,
+    value: E,
+    astray: readonly Stmt[],
+    commit: readonly Stmt[],
+    sites: readonly Target[],
+  ): void {
+    let open = 0;
+    for (const site of sites) {
+      this.#expression(value.eq(BASE.add(i64(site.offset))));
+      this.#out.byte(OP.if, VOID);
+      this.#labels.push({ k: 'if' });
+      open++;
+      this.#current = staged;
+      this.#statements(commit);
+      this.#goTo(staged, site);
+      this.#out.byte(OP.else);
+    }
+    this.#current = staged;
+    this.#statements(astray);
+    this.#statements(commit);
+    this.#leaveTo(staged, value);
+    for (; open > 0; open--) this.#close();
+  }
+
+  /** Leaves to look up a computed address. */
+  #leaveTo(staged: Staged, value: E): void {
+    this.#spend((this.#depth[staged.node.order] as number) + staged.count);
+    this.#statements([{ k: 'set', local: LOCAL.RIP, value }]);
+    this.#br(OP.br, (l) => l.k === 'known');
+  }
+}

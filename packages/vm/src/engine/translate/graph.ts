@@ -1,0 +1,238 @@
+/**
+ * Which guest code a region is made of: basic blocks reached from the entry by direct jumps and calls, as long as
+ * they were executed often enough. A callee is copied into each place it is called from, so its return is known; a
+ * function that calls itself becomes a loop.
+ */
+import { ROW_BIT } from '../../x86/row.ts';
+import type { Instruction, InstructionReader } from './instruction.ts';
+import { isTranslatable } from './translatable.ts';
+
+export interface RegionLimits {
+  readonly maxBlocks: number;
+  readonly maxInstructions: number;
+  /** Calls inside calls that are copied. */
+  readonly maxDepth: number;
+}
+
+/** Where control goes: a block of the region, or out of it to an offset from the entry. */
+export interface Target {
+  readonly offset: number;
+  /** Set when the graph is complete; null = leave. */
+  block: Block | null;
+}
+
+export type Terminator =
+  /** Goes on behind the last instruction. */
+  | { readonly k: 'fall'; readonly to: Target }
+  | { readonly k: 'jump'; readonly insn: Instruction; readonly to: Target }
+  | { readonly k: 'branch'; readonly insn: Instruction; readonly taken: Target; readonly fall: Target }
+  | { readonly k: 'call'; readonly insn: Instruction; readonly to: Target }
+  | { readonly k: 'return'; readonly insn: Instruction; readonly sites: Target[] }
+  /** An instruction that computes where execution goes on. */
+  | { readonly k: 'computed'; readonly insn: Instruction }
+  /** The interpreter's instruction. */
+  | { readonly k: 'stop'; readonly offset: number };
+
+export interface Block {
+  readonly offset: number;
+  readonly instructions: Instruction[];
+  end: Terminator;
+}
+
+/** One copy of a function. */
+interface Copy {
+  readonly entry: number;
+  readonly parent: Copy | null;
+  /** Where its return goes in the parent. */
+  readonly returnTo: number;
+  readonly depth: number;
+  readonly blocks: Map<number, Block>;
+  /** Offset of each instruction → its block. */
+  readonly owner: Map<number, Block>;
+  /** Return sites of calls to itself from inside. */
+  readonly recursive: { readonly copy: Copy; readonly offset: number }[];
+}
+
+interface Work {
+  readonly copy: Copy;
+  readonly offset: number;
+  readonly heat: number;
+}
+/** Edges to be connected once all blocks are there. */
+interface Loose {
+  readonly copy: Copy;
+  readonly target: Target;
+}
+
+export function formGraph(
+  reader: InstructionReader,
+  heat: (offset: number) => number,
+  limits: RegionLimits,
+): Block[] {
+  return new Former(reader, heat, limits).form();
+}
+
+class Former {
+  readonly #reader: InstructionReader;
+  readonly #heat: (offset: number) => number;
+  readonly #limits: RegionLimits;
+  readonly #work: Work[] = [];
+  readonly #loose: Loose[] = [];
+  readonly #returns: { copy: Copy; sites: Target[] }[] = [];
+  readonly #blocks: Block[] = [];
+  #instructions = 0;
+  #minHeat = 1;
+
+  constructor(reader: InstructionReader, heat: (offset: number) => number, limits: RegionLimits) {
+    this.#reader = reader;
+    this.#heat = heat;
+    this.#limits = limits;
+  }
+
+  form(): Block[] {
+    const root = newCopy(0, null, 0);
+    const entryHeat = this.#heat(0);
+    this.#minHeat = Math.max(1, Math.min(entryHeat, 1 << 20) / 16);
+    this.#work.push({ copy: root, offset: 0, heat: Infinity });
+    while (this.#work.length > 0) {
+      const next = this.#takeHottest();
+      if (next.copy.blocks.has(next.offset)) continue;
+      if (this.#blocks.length >= this.#limits.maxBlocks || this.#instructions >= this.#limits.maxInstructions)
+        break;
+      this.#visit(next.copy, next.offset);
+    }
+    for (const { copy, target } of this.#loose) target.block = copy.blocks.get(target.offset) ?? null;
+    for (const { copy, sites } of this.#returns) {
+      if (copy.parent !== null) this.#site(sites, copy.parent, copy.returnTo);
+      for (const { copy: caller, offset } of copy.recursive) this.#site(sites, caller, offset);
+    }
+    return this.#blocks;
+  }
+
+  #site(sites: Target[], copy: Copy, offset: number): void {
+    const block = copy.blocks.get(offset);
+    if (block !== undefined && !sites.some((s) => s.block === block)) sites.push({ offset, block });
+  }
+
+  #takeHottest(): Work {
+    let best = 0;
+    for (let i = 1; i < this.#work.length; i++)
+      if ((this.#work[i] as Work).heat > (this.#work[best] as Work).heat) best = i;
+    return this.#work.splice(best, 1)[0] as Work;
+  }
+
+  #target(copy: Copy, offset: number): Target {
+    const target: Target = { offset, block: null };
+    this.#loose.push({ copy, target });
+    const heat = this.#heat(offset);
+    if (heat >= this.#minHeat) this.#work.push({ copy, offset, heat });
+    return target;
+  }
+
+  #visit(copy: Copy, offset: number): void {
+    const inside = copy.owner.get(offset);
+    if (inside !== undefined) {
+      this.#split(copy, inside, offset);
+      return;
+    }
+    const block: Block = { offset, instructions: [], end: { k: 'stop', offset } };
+    let at = offset;
+    for (;;) {
+      if (at !== offset && copy.owner.has(at)) {
+        // runs into a block that is there already
+        block.end = { k: 'fall', to: this.#target(copy, at) };
+        this.#work.push({ copy, offset: at, heat: Infinity });
+        break;
+      }
+      const insn = this.#reader.at(at);
+      if (insn === null || !isTranslatable(insn)) {
+        block.end = { k: 'stop', offset: at };
+        break;
+      }
+      const end = this.#terminator(copy, insn);
+      if (end !== null) {
+        block.end = end;
+        copy.owner.set(at, block);
+        this.#instructions++;
+        break;
+      }
+      block.instructions.push(insn);
+      copy.owner.set(at, block);
+      this.#instructions++;
+      at += insn.length;
+      if ((insn.row.bits & ROW_BIT.STI) !== 0 || block.instructions.length >= 128) {
+        block.end = { k: 'fall', to: { offset: at, block: null } };
+        break;
+      }
+    }
+    copy.blocks.set(offset, block);
+    this.#blocks.push(block);
+  }
+
+  #split(copy: Copy, block: Block, offset: number): void {
+    const cut = block.instructions.findIndex((insn) => insn.offset === offset);
+    const first = cut < 0 ? block.instructions.length : cut;
+    const rest: Block = { offset, instructions: block.instructions.splice(first), end: block.end };
+    block.end = { k: 'fall', to: { offset, block: rest } };
+    for (const insn of rest.instructions) copy.owner.set(insn.offset, rest);
+    if ('insn' in rest.end) copy.owner.set(rest.end.insn.offset, rest);
+    copy.blocks.set(offset, rest);
+    this.#blocks.push(rest);
+  }
+
+  /** How the block ends with `insn`; null = it goes on. */
+  #terminator(copy: Copy, insn: Instruction): Terminator | null {
+    if ((insn.row.bits & ROW_BIT.END) === 0) return null;
+    const { mnemonic, operands } = insn.row;
+    const relative = operands[0]?.kind === 'J' && insn.opsize === 8;
+    const next = insn.offset + insn.length;
+    if (relative && conditionOf(insn) >= 0) {
+      const taken = this.#target(copy, relativeTarget(insn));
+      return { k: 'branch', insn, taken, fall: this.#target(copy, next) };
+    }
+    if (relative && mnemonic === 'JMP')
+      return { k: 'jump', insn, to: this.#target(copy, relativeTarget(insn)) };
+    if (relative && mnemonic === 'CALL') return this.#call(copy, insn, relativeTarget(insn), next);
+    if (mnemonic === 'RET' && insn.opsize === 8) {
+      const sites: Target[] = [];
+      this.#returns.push({ copy, sites });
+      return { k: 'return', insn, sites };
+    }
+    return { k: 'computed', insn };
+  }
+
+  #call(copy: Copy, insn: Instruction, entry: number, next: number): Terminator {
+    for (let c: Copy | null = copy; c !== null; c = c.parent) {
+      if (c.entry !== entry) continue;
+      c.recursive.push({ copy, offset: next });
+      this.#follow(copy, next);
+      return { k: 'call', insn, to: this.#target(c, entry) };
+    }
+    const heat = this.#heat(entry);
+    if (copy.depth >= this.#limits.maxDepth || heat < this.#minHeat)
+      return { k: 'call', insn, to: { offset: entry, block: null } };
+    const callee = newCopy(entry, copy, next);
+    this.#follow(copy, next);
+    return { k: 'call', insn, to: this.#target(callee, entry) };
+  }
+  #follow(copy: Copy, offset: number): void {
+    const heat = this.#heat(offset);
+    if (heat >= this.#minHeat) this.#work.push({ copy, offset, heat });
+  }
+}
+
+function newCopy(entry: number, parent: Copy | null, returnTo: number): Copy {
+  const depth = parent === null ? 0 : parent.depth + 1;
+  return { entry, parent, returnTo, depth, blocks: new Map(), owner: new Map(), recursive: [] };
+}
+
+/** Condition code of Jcc, −1 for everything else. */
+export function conditionOf(insn: Instruction): number {
+  const { map, opcode } = insn.row.encoding;
+  if (map === '' && (opcode & 0xf0) === 0x70) return opcode & 15;
+  return map === '0F' && (opcode & 0xf0) === 0x80 ? opcode & 15 : -1;
+}
+
+function relativeTarget(insn: Instruction): number {
+  return insn.offset + insn.length + Number(BigInt.asIntN(64, insn.immediate));
+}

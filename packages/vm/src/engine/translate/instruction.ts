@@ -1,0 +1,123 @@
+/** Decoded guest instructions as the translator keeps them: plain records, one per instruction. */
+import { Decoder } from '../../x86/decode.ts';
+import type { Row } from '../../x86/row.ts';
+import type { CodeSource } from './region.ts';
+
+export interface Instruction {
+  readonly row: Row;
+  /** Bytes from the region's entry to this instruction; may be negative. */
+  readonly offset: number;
+  readonly length: number;
+  readonly opsize: number;
+  readonly memory: boolean;
+  readonly reg: number;
+  readonly rm: number;
+  readonly rex: number;
+  readonly base: number;
+  readonly index: number;
+  readonly scale: number;
+  readonly displacement: bigint;
+  readonly immediate: bigint;
+  readonly immediate2: number;
+  readonly segment: number;
+  readonly addressBits: 16 | 32 | 64;
+  readonly lock: boolean;
+  readonly rep: boolean;
+  readonly repne: boolean;
+}
+
+const PAGE = 0x1000;
+
+function join(high: number, low: number): bigint {
+  return (BigInt(high) << 32n) | BigInt(low >>> 0);
+}
+
+/** Reads instructions of 64-bit code at offsets from the entry, and notes which bytes it has read. */
+export class InstructionReader {
+  readonly #source: CodeSource;
+  readonly #entry: bigint;
+  readonly #decoder = new Decoder();
+  readonly #known = new Map<number, Instruction | null>();
+  /** Linear page number relative to the entry's → host address, 0 = not there. */
+  readonly #pages = new Map<number, number>();
+  readonly #entryPage: bigint;
+
+  constructor(source: CodeSource, entry: bigint) {
+    this.#source = source;
+    this.#entry = entry;
+    this.#entryPage = entry >> 12n;
+  }
+
+  /** Linear page number of `offset` minus that of the entry. */
+  pageOf(offset: number): number {
+    return Math.floor((Number(this.#entry & 0xfffn) + offset) / PAGE);
+  }
+  /** Host address of the page, 0 when it is not there. */
+  hostPage(delta: number): number {
+    let host = this.#pages.get(delta);
+    if (host === undefined) {
+      const rip = BigInt.asIntN(64, (this.#entryPage + BigInt(delta)) << 12n);
+      host = this.#source.fetch(rip) >>> 0;
+      this.#pages.set(delta, host);
+    }
+    return host;
+  }
+  /** Host address of the code byte at `offset`, 0 when it is not there. */
+  hostOf(offset: number): number {
+    const page = this.hostPage(this.pageOf(offset));
+    return page === 0 ? 0 : page + ((Number(this.#entry & 0xfffn) + offset) & 0xfff);
+  }
+
+  /** The instruction at `offset`; null when its bytes are not there or mean nothing. */
+  at(offset: number): Instruction | null {
+    let known = this.#known.get(offset);
+    if (known === undefined) {
+      known = this.#decode(offset);
+      this.#known.set(offset, known);
+    }
+    return known;
+  }
+
+  #decode(offset: number): Instruction | null {
+    const host = this.hostOf(offset);
+    if (host === 0) return null;
+    const { u8 } = this.#source;
+    const pageEnd = host - (host & (PAGE - 1)) + PAGE;
+    let bytes = u8;
+    let at = host;
+    let end = pageEnd;
+    if (pageEnd - host < 15) {
+      const second = this.hostOf(offset + pageEnd - host);
+      bytes = new Uint8Array(32);
+      bytes.set(u8.subarray(host, pageEnd));
+      if (second !== 0) bytes.set(u8.subarray(second, second + 16), pageEnd - host);
+      at = 0;
+      end = second === 0 ? pageEnd - host : 16;
+    }
+    if (!this.#decoder.decode(bytes, at, end, 2)) return null;
+    const { out } = this.#decoder;
+    const { row } = out;
+    if (row === null) return null;
+    return {
+      row,
+      offset,
+      length: out.length,
+      opsize: out.opsize,
+      memory: out.memory,
+      reg: out.reg,
+      rm: out.rm,
+      rex: out.rex,
+      base: out.base,
+      index: out.index,
+      scale: out.scale,
+      displacement: join(out.dispHigh, out.dispLow),
+      immediate: join(out.immHigh, out.immLow),
+      immediate2: out.imm2,
+      segment: out.segment,
+      addressBits: out.addressBits,
+      lock: out.lock,
+      rep: out.rep,
+      repne: out.repne,
+    };
+  }
+}

@@ -1,0 +1,144 @@
+/** The translator: hot guest code → a WebAssembly module of regions. */
+import { type FunctionBody, ModuleBuilder } from '../../wasm/module.ts';
+import { WARM_DEFINITIONS } from '../interp/functions.ts';
+import { emitRegion } from './emit-region.ts';
+import { flowOf } from './flow.ts';
+import { type Block, formGraph, type RegionLimits } from './graph.ts';
+import { InstructionReader } from './instruction.ts';
+import type {
+  CodeSource,
+  RegionPage,
+  RegionRange,
+  TranslatedModule,
+  TranslatedRegion,
+  TranslationRequest,
+} from './region.ts';
+import { RegionOps } from './region-ops.ts';
+import { stageBlocks } from './stage.ts';
+
+export interface TranslatorOptions extends RegionLimits {
+  /** Count instructions exactly on every path. */
+  readonly exactCount: boolean;
+  /** Bounds of the memory that the module imports, in WebAssembly pages. */
+  readonly memoryPages: { readonly min: number; readonly max: number };
+}
+
+export const DEFAULT_LIMITS: RegionLimits = { maxBlocks: 80, maxInstructions: 600, maxDepth: 3 };
+
+/** The only mode that is translated: 64-bit code that neither steps nor traps x87 and SSE. */
+export const TRANSLATED_MODE = 2;
+
+const signatures = new Map(WARM_DEFINITIONS.map((d) => [d.name, d]));
+
+/** Translates what can be; null when nothing can. */
+export function translate(
+  source: CodeSource,
+  requests: readonly TranslationRequest[],
+  options: TranslatorOptions,
+): TranslatedModule | null {
+  const builder = new ModuleBuilder();
+  const jobs = requests.flatMap((request) => {
+    const job = prepare(source, request, options);
+    return job === null ? [] : [job];
+  });
+  if (jobs.length === 0) return null;
+  // regions call imports only, whose indices come first: they are given out as calls are emitted
+  const indices = new Map<string, number>();
+  const functionIndex = (name: string): number => {
+    let index = indices.get(name);
+    if (index === undefined) {
+      index = indices.size;
+      indices.set(name, index);
+    }
+    return index;
+  };
+  const bodies = jobs.map((job) => job.emit(functionIndex));
+  for (const name of indices.keys()) {
+    const d = signatures.get(name);
+    if (d === undefined) throw new Error(`no warm function is called ${name}`);
+    builder.import('env', name, ['i32', ...d.params], d.result);
+  }
+  const regions: TranslatedRegion[] = [];
+  jobs.forEach((job, i) => {
+    const body = bodies[i] as FunctionBody;
+    const index = builder.reserve();
+    builder.body(index, body);
+    builder.export(`r${i}`, index);
+    regions.push({ ...job.region, codeBytes: body.code.length });
+  });
+  return { bytes: builder.write(options.memoryPages), regions, imports: [...indices.keys()] };
+}
+
+interface Job {
+  readonly region: Omit<TranslatedRegion, 'codeBytes'>;
+  readonly emit: (functionIndex: (name: string) => number) => FunctionBody;
+}
+
+function prepare(source: CodeSource, request: TranslationRequest, options: TranslatorOptions): Job | null {
+  if (request.mode !== TRANSLATED_MODE) return null;
+  const reader = new InstructionReader(source, request.rip);
+  const heat = (offset: number): number => {
+    const host = reader.hostOf(offset);
+    return host === 0 ? 0 : source.heat(host, request.mode);
+  };
+  const blocks = formGraph(reader, heat, options);
+  const [entry] = blocks;
+  if (entry === undefined || (entry.instructions.length === 0 && entry.end.k === 'stop')) return null;
+  const flow = flowOf(entry);
+  const first = entry.instructions[0] ?? ('insn' in entry.end ? entry.end.insn : null);
+  if (first === null) return null;
+  const ops = new RegionOps({ row: first.row, opsize: first.opsize, memory: first.memory });
+  const staged = stageBlocks(ops, flow);
+  const used = flow.nodes.map((node) => node.block);
+  const name = `region ${BigInt.asUintN(64, request.rip).toString(16)}`;
+  return {
+    region: {
+      host: request.host,
+      mode: request.mode,
+      pages: pagesOf(reader, used),
+      ranges: rangesOf(source, reader, used),
+      blocks: used.length,
+      instructions: staged.reduce((sum, s) => sum + s.count, 0),
+    },
+    emit: (functionIndex) => emitRegion(name, ops, flow, staged, functionIndex, options),
+  };
+}
+
+/** Extents [start, end) of the blocks' bytes by offset, those that touch joined. */
+function extents(blocks: readonly Block[]): [number, number][] {
+  const all = blocks
+    .map((block): [number, number] => {
+      const last = 'insn' in block.end ? block.end.insn : block.instructions.at(-1);
+      return [block.offset, last === undefined ? block.offset : last.offset + last.length];
+    })
+    .filter(([start, end]) => end > start)
+    .sort((a, b) => a[0] - b[0]);
+  const joined: [number, number][] = [];
+  for (const [start, end] of all) {
+    const before = joined.at(-1);
+    if (before !== undefined && start <= before[1]) before[1] = Math.max(before[1], end);
+    else joined.push([start, end]);
+  }
+  return joined;
+}
+
+function pagesOf(reader: InstructionReader, blocks: readonly Block[]): RegionPage[] {
+  const deltas = new Set<number>();
+  for (const [start, end] of extents(blocks))
+    for (let page = reader.pageOf(start); page <= reader.pageOf(end - 1); page++) deltas.add(page);
+  deltas.delete(0);
+  return [...deltas].sort((a, b) => a - b).map((delta) => ({ delta, host: reader.hostPage(delta) }));
+}
+
+function rangesOf(source: CodeSource, reader: InstructionReader, blocks: readonly Block[]): RegionRange[] {
+  const ranges: RegionRange[] = [];
+  for (const [start, end] of extents(blocks)) {
+    for (let at = start; at < end; ) {
+      const host = reader.hostOf(at);
+      const bytes = Math.min(end - at, 0x1000 - (host & 0xfff));
+      ranges.push({ host, bytes: source.u8.slice(host, host + bytes) });
+      at += bytes;
+    }
+  }
+  return ranges;
+}
