@@ -19,6 +19,7 @@ import { GuestClock } from './guest-clock.ts';
 import { Interpreter } from './interpreter.ts';
 import { Cpu, createSystem, type SystemUnit } from './system/index.ts';
 import type { Translate } from './translate/region-tier.ts';
+import { translate as translateRegions } from './translate/translate.ts';
 
 /** Instructions between two looks at the clock: about a millisecond, so that V8's optimised code takes over soon. */
 const MAX_BUDGET = 120_000;
@@ -27,8 +28,8 @@ const MIN_BUDGET = 500;
 const SAMPLE_WINDOW = 256;
 const NO_DEBUG: DebugControl = { singleStep: false, breakpoints: [] };
 
-/** @param translate the translator; without it, or with the tier `off`, everything is interpreted */
-export function createSoftVcpu(options: SoftVcpuOptions, translate?: Translate): SoftVcpu {
+/** @param translate the translator; tests have others */
+export function createSoftVcpu(options: SoftVcpuOptions, translate: Translate = translateRegions): SoftVcpu {
   return new InterpretedVcpu(options, translate);
 }
 
@@ -46,7 +47,7 @@ class InterpretedVcpu implements SoftVcpu {
   #retired = 0;
   #instructionsPerNs = 0.05;
 
-  constructor(options: SoftVcpuOptions, translate: Translate | undefined) {
+  constructor(options: SoftVcpuOptions, translate: Translate) {
     this.#o = options;
     this.#clock = new GuestClock(options.clock);
     const { memory, layout, index, bus } = options;
@@ -61,7 +62,7 @@ class InterpretedVcpu implements SoftVcpu {
       layout,
       index,
       translation:
-        translate === undefined || options.translate === undefined || options.translate.tier === 'off'
+        options.translate === undefined || options.translate.tier === 'off'
           ? undefined
           : {
               options: options.translate,

@@ -654,6 +654,14 @@ export class RegionOps extends Ops {
     return this.#depth > 0 ? RUNTIME_FLAGS : this.#flags;
   }
   override cf(): E {
+    return this.#bound(this.#carry());
+  }
+  /** The three locals may be overwritten before the value is used. */
+  #bound(e: E): E {
+    const f = this.#static();
+    return f.known === 'lazy' && f.synced && f.kind !== 'material' ? this.let(e) : e;
+  }
+  #carry(): E {
     const f = this.#static();
     if (f.known === 'result') return f.cf;
     if (f.known === 'lazy') {
@@ -666,6 +674,9 @@ export class RegionOps extends Ops {
     return super.cf();
   }
   override zf(): E {
+    return this.#bound(this.#zero());
+  }
+  #zero(): E {
     const f = this.#static();
     if (f.known === 'result') return zero(f.result, f.bytes);
     if (f.known === 'lazy') {
@@ -676,6 +687,9 @@ export class RegionOps extends Ops {
     return super.zf();
   }
   override sf(): E {
+    return this.#bound(this.#sign());
+  }
+  #sign(): E {
     const f = this.#static();
     if (f.known === 'result') return negative(f.result, f.bytes);
     if (f.known === 'lazy') {
@@ -694,7 +708,7 @@ export class RegionOps extends Ops {
   override condition(cc: number): E {
     const base = this.#comparison(cc >> 1);
     if (base === null) return super.condition(cc);
-    return (cc & 1) === 0 ? base : invert(base);
+    return this.#bound((cc & 1) === 0 ? base : invert(base));
   }
   #comparison(pair: number): E | null {
     const f = this.#static();

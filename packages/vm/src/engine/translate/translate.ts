@@ -11,19 +11,15 @@ import type {
   RegionRange,
   TranslatedModule,
   TranslatedRegion,
+  TranslateOptions,
   TranslationRequest,
 } from './region.ts';
 import { RegionOps } from './region-ops.ts';
 import { stageBlocks } from './stage.ts';
 
-export interface TranslatorOptions extends RegionLimits {
-  /** Count instructions exactly on every path. */
-  readonly exactCount: boolean;
-  /** Bounds of the memory that the module imports, in WebAssembly pages. */
-  readonly memoryPages: { readonly min: number; readonly max: number };
-}
-
-export const DEFAULT_LIMITS: RegionLimits = { maxBlocks: 80, maxInstructions: 600, maxDepth: 3 };
+/** Any machine's memory. */
+const MEMORY_PAGES = { min: 1, max: 65536 };
+const LIMITS: RegionLimits = { maxBlocks: 80, maxInstructions: 600, maxDepth: 3 };
 
 /** The only mode that is translated: 64-bit code that neither steps nor traps x87 and SSE. */
 export const TRANSLATED_MODE = 2;
@@ -34,7 +30,7 @@ const signatures = new Map(WARM_DEFINITIONS.map((d) => [d.name, d]));
 export function translate(
   source: CodeSource,
   requests: readonly TranslationRequest[],
-  options: TranslatorOptions,
+  options: TranslateOptions,
 ): TranslatedModule | null {
   const builder = new ModuleBuilder();
   const jobs = requests.flatMap((request) => {
@@ -66,7 +62,7 @@ export function translate(
     builder.export(`r${i}`, index);
     regions.push({ ...job.region, codeBytes: body.code.length });
   });
-  return { bytes: builder.write(options.memoryPages), regions, imports: [...indices.keys()] };
+  return { bytes: builder.write(MEMORY_PAGES), regions, imports: [...indices.keys()] };
 }
 
 interface Job {
@@ -74,14 +70,14 @@ interface Job {
   readonly emit: (functionIndex: (name: string) => number) => FunctionBody;
 }
 
-function prepare(source: CodeSource, request: TranslationRequest, options: TranslatorOptions): Job | null {
+function prepare(source: CodeSource, request: TranslationRequest, options: TranslateOptions): Job | null {
   if (request.mode !== TRANSLATED_MODE) return null;
   const reader = new InstructionReader(source, request.rip);
   const heat = (offset: number): number => {
     const host = reader.hostOf(offset);
     return host === 0 ? 0 : source.heat(host, request.mode);
   };
-  const blocks = formGraph(reader, heat, options);
+  const blocks = formGraph(reader, heat, LIMITS);
   const [entry] = blocks;
   if (entry === undefined || (entry.instructions.length === 0 && entry.end.k === 'stop')) return null;
   const flow = flowOf(entry);
@@ -100,7 +96,8 @@ function prepare(source: CodeSource, request: TranslationRequest, options: Trans
       blocks: used.length,
       instructions: staged.reduce((sum, s) => sum + s.count, 0),
     },
-    emit: (functionIndex) => emitRegion(name, ops, flow, staged, functionIndex, options),
+    emit: (functionIndex) =>
+      emitRegion(name, ops, flow, staged, functionIndex, { exactCount: options.exactCount === true }),
   };
 }
 
