@@ -95,9 +95,9 @@ class InterpretedVcpu implements SoftVcpu {
     });
   }
 
-  load(record: VcpuRecord): void {
+  load(record: VcpuRecord, resumes = false): void {
     this.#system.load(record);
-    this.#interpreter.code.flush();
+    if (!resumes) this.#interpreter.code.flush();
     this.#interpreter.flush(true);
     this.#interpreter.modeChanged();
     this.#resumeAt = null;

@@ -63,8 +63,11 @@ export type VcpuExit =
   | { readonly kind: 'debug'; readonly cause: BreakpointKind | 'step'; readonly address: bigint };
 
 export interface Vcpu {
-  /** Takes over a whole state. Cached translations and decoded code are dropped. */
-  load(record: VcpuRecord): void;
+  /**
+   * Takes over a whole state. Decoded and translated code is dropped, unless the vCPU `resumes`: then memory is as it
+   * left it, but for writes through GuestMemory.
+   */
+  load(record: VcpuRecord, resumes?: boolean): void;
   /** The exact state; only between calls of run(). */
   save(): VcpuRecord;
   /** Runs until one of the exits. HLT waits inside, on the mailbox. */

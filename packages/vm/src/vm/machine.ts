@@ -120,7 +120,7 @@ export class Machine {
   resume(): Promise<void> {
     return this.#lifecycle.perform('resume', async () => {
       await this.#each(async (thread) => thread.setDebug({ singleStep: false, breakpoints: [] }));
-      await this.#loadVcpus(this.#paused ?? []);
+      await this.#loadVcpus(this.#paused ?? [], true);
       this.#paused = undefined;
       this.#run();
       return 'running';
@@ -180,7 +180,7 @@ export class Machine {
 
   async debugWrite(records: readonly VcpuRecord[]): Promise<void> {
     await this.#lifecycle.perform('resume', async () => {
-      await this.#loadVcpus(records);
+      await this.#loadVcpus(records, true);
       this.#paused = [...records];
       return 'paused';
     });
@@ -224,7 +224,8 @@ export class Machine {
     }
     image.release?.();
     onBoot();
-    await this.#loadVcpus(this.#parts.threads.map((_, i) => (i === 0 ? image.vcpu : resetVcpu(i))));
+    const records = this.#parts.threads.map((_, i) => (i === 0 ? image.vcpu : resetVcpu(i)));
+    await this.#loadVcpus(records, false);
   }
 
   async #begin(paused: boolean): Promise<MachineState> {
@@ -241,10 +242,10 @@ export class Machine {
     return this.#each((thread) => thread.save());
   }
 
-  async #loadVcpus(records: readonly VcpuRecord[]): Promise<void> {
+  async #loadVcpus(records: readonly VcpuRecord[], resumes: boolean): Promise<void> {
     await this.#each(async (thread, i) => {
       const record = records[i];
-      if (record !== undefined) await thread.load(record);
+      if (record !== undefined) await thread.load(record, resumes);
     });
   }
 

@@ -10,7 +10,7 @@ import type { Sampler } from './profile/sampler.ts';
 import { type Trace, type TraceRequest, traceVcpu } from './trace.ts';
 
 export type VcpuCommand =
-  | { readonly op: 'load'; readonly record: VcpuRecord }
+  | { readonly op: 'load'; readonly record: VcpuRecord; readonly resumes: boolean }
   | { readonly op: 'save' }
   | { readonly op: 'debug'; readonly control: DebugControl }
   | { readonly op: 'run' }
@@ -40,7 +40,7 @@ export function executeCommand(
 ): VcpuReply {
   switch (command.op) {
     case 'load':
-      vcpu.load(command.record);
+      vcpu.load(command.record, command.resumes);
       return {};
     case 'save':
       return { record: vcpu.save() };

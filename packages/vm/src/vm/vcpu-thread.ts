@@ -57,8 +57,9 @@ export class VcpuThread {
     return this.#translation;
   }
 
-  async load(record: VcpuRecord): Promise<void> {
-    await this.#ask({ op: 'load', record });
+  /** @param resumes the record is what `save` gave, perhaps with changes, and memory was not replaced since */
+  async load(record: VcpuRecord, resumes: boolean): Promise<void> {
+    await this.#ask({ op: 'load', record, resumes });
   }
 
   async save(): Promise<VcpuRecord> {

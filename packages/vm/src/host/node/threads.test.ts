@@ -23,7 +23,7 @@ function thread(behaviour: 'idle' | 'throw' | 'spin') {
 test('a thread loads, runs, stops on request and saves', async () => {
   const { vcpu, mailbox } = thread('idle');
   const record = { ...resetVcpu(0), rip: 5n };
-  await vcpu.load(record);
+  await vcpu.load(record, false);
   const exit = vcpu.run();
   mailbox.request(Request.STOP);
   assert.deepEqual(await exit, { kind: 'stopped' });
