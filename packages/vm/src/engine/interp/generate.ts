@@ -386,7 +386,7 @@ function enterRegion(a: Assembler, plainBlock: number, type: number): void {
     a.get(ENTRY_LOCAL);
     a.get(CPU);
     a.load(S.BUDGET);
-    a.op(0x6b, 0xad); // sub, i64.extend_i32_u
+    a.op(0x6b, 0xac); // sub, i64.extend_i32_s
   });
   a.br(2); // lookup
   a.op(0x0b); // end

@@ -3,7 +3,7 @@ import { type MessagePort, workerData } from 'node:worker_threads';
 import { type CompileJob, compileJob } from '../../engine/translate/compile-job.ts';
 import { GuestCode } from '../../engine/translate/guest-code.ts';
 import { thresholdOf } from '../../engine/translate/region-tier.ts';
-import { translator } from '../../engine/translate/translator.ts';
+import { translate } from '../../engine/translate/translate.ts';
 import { type MemoryLayout, VCPU_BASE, VCPU_STRIDE } from '../../machine/layout.ts';
 import type { TranslateOptions } from '../../machine/vcpu.ts';
 import { COMPILED } from '../../x86/state.ts';
@@ -12,17 +12,17 @@ interface WorkerData {
   readonly memory: WebAssembly.Memory;
   readonly layout: MemoryLayout;
   readonly index: number;
-  readonly translate: TranslateOptions;
+  readonly options: TranslateOptions;
   readonly port: MessagePort;
 }
 
-const { memory, layout, index, translate, port } = workerData as WorkerData;
+const { memory, layout, index, options, port } = workerData as WorkerData;
 const area = VCPU_BASE + index * VCPU_STRIDE;
 const buffer = memory.buffer as unknown as SharedArrayBuffer;
-const source = new GuestCode(buffer, layout, area, thresholdOf(translate));
+const source = new GuestCode(buffer, layout, area, thresholdOf(options));
 const words = new Int32Array(buffer);
 
 port.on('message', (job: CompileJob) => {
-  port.postMessage(compileJob(job, source, translator, translate, () => performance.now() * 1e6));
+  port.postMessage(compileJob(job, source, translate, options, () => performance.now() * 1e6));
   Atomics.add(words, (area + COMPILED) >> 2, 1);
 });

@@ -1,6 +1,5 @@
 /** The file a vCPU's worker thread runs: front half of the devices, the engine, one command after the other. */
 import { parentPort, workerData } from 'node:worker_threads';
-import type { Translate } from '../../engine/translate/region-tier.ts';
 import { createSoftVcpu } from '../../engine/vcpu.ts';
 import { GuestMemory } from '../../machine/memory.ts';
 import { createFrontBus } from '../../machine/platform.ts';
@@ -26,22 +25,24 @@ const clock = createClock(clockOrigin);
 const bus = createFrontBus(memory, layout, platform, { clock });
 const guestMemory = new GuestMemory(memory.buffer, layout, []);
 const sampler = profile === undefined ? undefined : new Sampler(guestMemory, index, profile);
-const vcpu = createSoftVcpu(
-  { memory, module, layout, index, bus, clock, random, model, sampler, translate, compiler: compiler() },
-  await translatorFor(translate),
-);
+const vcpu = createSoftVcpu({
+  memory,
+  module,
+  layout,
+  index,
+  bus,
+  clock,
+  random,
+  model,
+  sampler,
+  translate,
+  compiler: compiler(),
+});
 
 function compiler(): CompileThread | undefined {
-  return translate.tier === 'auto' ? startCompileThread({ memory, layout, index, translate }) : undefined;
-}
-
-/** Loaded only where it is used. */
-async function translatorFor({ tier }: TranslateOptions): Promise<Translate | undefined> {
-  if (tier === 'off') return undefined;
-  // the compile thread has the translator itself
-  if (tier === 'auto') return () => null;
-  const { translator } = await import('../../engine/translate/translator.ts');
-  return translator;
+  return translate.tier === 'auto'
+    ? startCompileThread({ memory, layout, index, options: translate })
+    : undefined;
 }
 
 parentPort?.on('message', (command: VcpuCommand) =>
