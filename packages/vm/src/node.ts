@@ -2,7 +2,12 @@
 export { ERROR_CODES, type ErrorCode } from './base/error-codes.ts';
 export { VmError, type VmErrorOptions } from './base/errors.ts';
 export { parseSize } from './base/size.ts';
-export { explainFile, type ExplainFileOptions, traceFormatter } from './host/node/debug-tools.ts';
+export {
+  explainFile,
+  type ExplainFileOptions,
+  traceFormatter,
+  translationReport,
+} from './host/node/debug-tools.ts';
 export { type PrepareOptions, prepareBusybox } from './host/node/images.ts';
 export { storeMirror } from './host/node/make-image.ts';
 export type { ProfileReport } from './host/node/profile-report.ts';

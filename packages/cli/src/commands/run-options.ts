@@ -26,6 +26,7 @@ export interface RunOptions {
   readonly mirror: string | undefined;
   readonly gdbPort: number | undefined;
   readonly console: boolean;
+  readonly stats: boolean;
   /** Where the stacks of a profile go. */
   readonly profile: string | undefined;
   readonly symbols: readonly string[];
@@ -69,6 +70,7 @@ export function parseRunOptions(
     mirror: text(raw, 'mirror'),
     gdbPort: gdb === undefined ? undefined : wholeNumber(gdb, '--gdb', 0, 65535),
     console: raw['console'] === true,
+    stats: raw['stats'] === true,
     profile: text(raw, 'profile'),
     symbols: texts(raw, 'symbols'),
     translate: translateOptions(text(raw, 'translate'), text(raw, 'codeCache')),

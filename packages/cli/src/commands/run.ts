@@ -1,6 +1,6 @@
 /** `viv run`. */
 import { writeFile } from 'node:fs/promises';
-import type { VM, VmOptions } from '@vivarium/vm';
+import { translationReport, type VM, type VmOptions } from '@vivarium/vm';
 import { attach } from '../attach.ts';
 import type { GuestCommand } from '../guest.ts';
 import { startMachine } from '../machine.ts';
@@ -33,8 +33,16 @@ export async function runGuest(options: RunOptions): Promise<number> {
     throw error;
   } finally {
     await vm.stop();
+    if (options.stats) await writeStats(vm);
     if (options.profile !== undefined) await writeProfile(vm, options.profile);
   }
+}
+
+async function writeStats(vm: VM): Promise<void> {
+  const { translation, retired } = vm;
+  const lines =
+    translation === undefined ? ['nothing was translated'] : await translationReport(translation, retired);
+  process.stderr.write(`${lines.join('\n')}\n`);
 }
 
 /** Stacks into the file, the table on standard error. */

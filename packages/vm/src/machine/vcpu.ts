@@ -106,6 +106,8 @@ export interface RegionCounters {
   readonly overwritten: number;
   readonly evicted: number;
   readonly wasmBytes: number;
+  /** Regions entered. */
+  readonly entered: number;
 }
 
 /** What translating did for a vCPU so far. */
@@ -113,12 +115,16 @@ export interface TranslationStats extends RegionCounters {
   readonly requests: number;
   /** Requests that the translator made nothing of. */
   readonly declined: number;
-  /** Regions entered, guest instructions executed in them, how often one left an instruction to the interpreter. */
-  readonly entered: number;
+  /** Guest instructions executed in regions, how often one left an instruction to the interpreter. */
   readonly instructions: number;
   readonly interprets: number;
   /** Regions not entered because a page of theirs was mapped elsewhere. */
   readonly mismatches: number;
+  /** TLB misses of translated code, and how many of them were the interpreter's business. */
+  readonly fills: number;
+  readonly refusals: number;
+  /** Which instructions were left to the interpreter (the first of each time), by the interpreter's handlers. */
+  readonly left: readonly { readonly handler: number; readonly count: number }[];
   /** Guest instructions translated, copies counted. */
   readonly guestInstructions: number;
   /** Requests dropped because too many waited. */

@@ -8,6 +8,8 @@
  *   0x4000     instruction TLB: 1024 × {i64 page address, u32 host page, u32 key}
  *   0x10000    jump cache: 4096 × {i64 RIP, u32 record, u32 key}; instead of a record, slot << 3 | 1 of a region
  *   0x20000    one byte per region slot: entered since the byte was last cleared
+ *   0x30000    by region slot: u32, how often it was entered
+ *   0x40000    by handler: u32, how often a region left such an instruction to the interpreter
  *   0xa0000    TLB journal: entries filled since the last flush
  *   0x100000   TLBs: user, kernel, kernel with AC, never filled: each 4096 × 32 B
  *   0x200000   block table: 131072 × {u32 host address, u32 mode, u32 record, u32 0}
@@ -129,14 +131,16 @@ export const KERNEL_CODE_MOVES: number = 0x14f0;
 
 /** 1 = translated regions may be entered, i32. */
 export const REGIONS_ON: number = 0x14f4;
-/** Counters of the run loop, i64 each: regions entered, instructions they executed, how often one left with INTERPRET. */
-export const REGION_ENTRIES: number = 0x1c20;
+/** Counters of the run loop, i64 each: instructions that regions executed, how often one left with INTERPRET. */
 export const REGION_INSTRUCTIONS: number = 0x1c28;
 export const REGION_INTERPRETS: number = 0x1c30;
 /** Regions not entered because one of their pages was mapped elsewhere, i64. */
 export const REGION_MISMATCHES: number = 0x1c38;
 /** How many results the compile thread has sent, i32; only it writes. */
 export const COMPILED: number = 0x1c40;
+/** How often translated code missed the TLB, and how often that was the interpreter's business, i64 each. */
+export const REGION_FILLS: number = 0x1c48;
+export const REGION_REFUSALS: number = 0x1c50;
 
 export const XMM: number = 0x1500; // 16 × v128
 /**
@@ -202,6 +206,10 @@ export const TLB_ENTRIES: number = 4096;
 export const TLB_ENTRY: number = 32;
 export const TLB_BYTES: number = TLB_ENTRIES * TLB_ENTRY;
 export const REGION_USED: number = 0x20000;
+export const REGION_COUNTS: number = 0x30000;
+export const HANDLER_COUNTS: number = 0x40000;
+/** More than there are. */
+export const HANDLERS: number = 8192;
 export const REGION_SLOTS: number = 16384;
 export const REGION_TABLE: number = 0x400000;
 /** Of one slot: count of pages that must be mapped as they were, heat, pages. */

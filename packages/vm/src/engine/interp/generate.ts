@@ -260,7 +260,7 @@ function runLoop(
   a.call(functionIndex('find_block'));
   orNoBlock(a);
   a.op(0x0b); // end
-  enterRegion(a, functionIndex('plain_block'), types.region);
+  enterRegion(a, functionIndex('plain_block'), functionIndex('count_left'), types.region);
   countHeat(a);
   a.get(CPU);
   a.get(RIP_LOCAL);
@@ -347,7 +347,7 @@ function orNoBlock(a: Assembler): void {
 }
 
 /** If REC is slot << 3 | 1: runs the region and looks its RIP up; to bypass it, REC becomes the record of its block. */
-function enterRegion(a: Assembler, plainBlock: number, type: number): void {
+function enterRegion(a: Assembler, plainBlock: number, countLeft: number, type: number): void {
   const add64 = (offset: number, value: () => void): void => {
     a.get(CPU);
     a.get(CPU);
@@ -369,6 +369,14 @@ function enterRegion(a: Assembler, plainBlock: number, type: number): void {
   a.i32(1);
   a.store8(S.REGION_USED);
   a.get(CPU);
+  a.get(REC_LOCAL);
+  a.op(0x41, 2, 0x74, 0x6a); // i32.const 2, shl, add
+  a.tee(ENTRY_LOCAL);
+  a.get(ENTRY_LOCAL);
+  a.load(S.REGION_COUNTS);
+  a.op(0x41, 1, 0x6a); // i32.const 1, add
+  a.store(S.REGION_COUNTS);
+  a.get(CPU);
   a.load(S.BUDGET);
   a.set(ENTRY_LOCAL);
   a.get(CPU);
@@ -377,7 +385,6 @@ function enterRegion(a: Assembler, plainBlock: number, type: number): void {
   a.out.u32(type);
   a.op(1);
   a.set(BYPASS_LOCAL);
-  add64(S.REGION_ENTRIES, () => a.op(0x42, 1));
   add64(S.REGION_INTERPRETS, () => {
     a.get(BYPASS_LOCAL);
     a.op(0xad); // i64.extend_i32_u
@@ -395,8 +402,14 @@ function enterRegion(a: Assembler, plainBlock: number, type: number): void {
   a.call(plainBlock);
   orNoBlock(a);
   a.op(0x0b); // end
+  a.get(BYPASS_LOCAL);
+  a.op(0x04, 0x40); // if
+  a.get(CPU);
+  a.get(REC_LOCAL);
+  a.call(countLeft);
   a.i32(0);
   a.set(BYPASS_LOCAL);
+  a.op(0x0b); // end
 }
 
 /** Counts an execution of the block at REC; leaves when it has become hot. */

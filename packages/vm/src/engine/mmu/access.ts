@@ -214,7 +214,7 @@ const rmwHost = define('rmw_host', ['i64', 'i32'], 'i32', (b, va, bytes) => {
  * holds then where it may. 0 = the interpreter's business, FAULT clear: a fault, a device, a write to a page with
  * code, two pages, alignment checks, data breakpoints. `access`: bytes | write << 8.
  */
-const regionFill = define('region_fill', ['i64', 'i32'], 'i32', (b, va, access) => {
+const regionFillHost = define('region_fill_host', ['i64', 'i32'], 'i32', (b, va, access) => {
   b.if(b.state32(S.ALIGNMENT_CHECK).or(b.state32(S.DATA_BREAKPOINTS)), () => b.return(i32(0)));
   const bytes = access.and(0xff);
   b.if(va.wrap().and(0xfff).add(bytes).gtU(4096), () => b.return(i32(0)));
@@ -228,6 +228,14 @@ const regionFill = define('region_fill', ['i64', 'i32'], 'i32', (b, va, access) 
   b.if(write, () => {
     b.if(b.hostLoad('i32.load8_u', pageFlag(b, host)).and(CODE), () => b.return(i32(0)));
   });
+  b.return(host);
+});
+
+/** The same, counted. */
+const regionFill = define('region_fill', ['i64', 'i32'], 'i32', (b, va, access) => {
+  const host = b.let(call('region_fill_host', 'i32', va, access));
+  b.setState64(S.REGION_FILLS, b.state64(S.REGION_FILLS).add(1));
+  b.setState64(S.REGION_REFUSALS, b.state64(S.REGION_REFUSALS).add(host.eqz().u64()));
   b.return(host);
 });
 
@@ -281,6 +289,7 @@ export const ACCESS_DEFINITIONS: readonly Definition[] = [
   storeSlow,
   probeWrite,
   rmwHost,
+  regionFillHost,
   regionFill,
   ...[1, 2, 4, 8].flatMap(sized),
   load16,

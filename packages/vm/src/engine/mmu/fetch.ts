@@ -4,6 +4,7 @@ import { call, type E, i32 } from '../../x86/expr.ts';
 import { HAS_ERROR_CODE, VECTOR } from '../../x86/ops.ts';
 import * as S from '../../x86/state.ts';
 import { REGION_STATUS } from '../translate/region.ts';
+import { FIRST_FORM, MICRO } from '../interp/handlers.ts';
 import { DEVICE, WALK_GLOBAL } from './walk.ts';
 
 /** Host address of the instruction byte at a linear address; 0 = FAULT is set. Through the instruction TLB. */
@@ -148,6 +149,32 @@ const findBlock = define('find_block', ['i64'], 'i32', (b, rip) => {
   b.return(found.get());
 });
 
+/** Micro-operations that stand before an instruction's own record. */
+const BEFORE = [MICRO.ADDRESS, MICRO.CHECKED_ADDRESS, MICRO.CROSSES, MICRO.FENCE].reduce(
+  (m, n) => m | (1 << n),
+  0,
+);
+
+/** Counts the instruction at `record`, which a region left to the interpreter, by its handler. */
+const countLeft = define('count_left', ['i32'], null, (b, record) => {
+  const at = b.var('i32', record);
+  const handler = b.var('i32', b.hostLoad('i32.load16_u', record, S.REC.HANDLER));
+  b.while(
+    () => handler.get().ltU(FIRST_FORM).and(i32(BEFORE).shrU(handler.get())),
+    () => {
+      at.set(at.get().add(S.REC.SIZE));
+      handler.set(b.hostLoad('i32.load16_u', at.get(), S.REC.HANDLER));
+    },
+  );
+  const counter = b.let(b.cpu.add(handler.get().shl(2)));
+  b.hostStore(
+    'i32.store',
+    counter,
+    b.hostLoad('i32.load', counter, S.HANDLER_COUNTS).add(1),
+    S.HANDLER_COUNTS,
+  );
+});
+
 /** In place of a region that is no more. */
 const regionVoid = define('region_void', [], 'i32', (b) => b.return(i32(REGION_STATUS.INTERPRET)));
 
@@ -157,5 +184,6 @@ export const FETCH_DEFINITIONS: readonly Definition[] = [
   regionMapped,
   regionOr,
   findBlock,
+  countLeft,
   regionVoid,
 ];

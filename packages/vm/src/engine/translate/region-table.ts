@@ -70,6 +70,8 @@ export class RegionTable {
   #refused = 0;
   #overwritten = 0;
   #evicted = 0;
+  /** Entries of regions that are gone. */
+  #entered = 0;
   #wasmBytes = 0;
 
   constructor(options: RegionTableOptions) {
@@ -82,7 +84,10 @@ export class RegionTable {
   }
 
   counters(): RegionCounters {
+    let entered = this.#entered;
+    for (const region of this.#byKey.values()) entered += this.enteredAt(region.slot);
     return {
+      entered,
       regions: this.#byKey.size,
       modules: this.#modules.size,
       bytes: this.#bytes,
@@ -97,6 +102,18 @@ export class RegionTable {
   /** Slot of the region that begins at `host`, 0 when there is none. */
   slotAt(host: number, mode: number): number {
     return this.#byKey.get(keyOf(host, mode))?.slot ?? 0;
+  }
+
+  /** How often the region in `slot` was entered. */
+  enteredAt(slot: number): number {
+    return (this.#i32[(this.#o.area + S.REGION_COUNTS + slot * 4) >> 2] as number) >>> 0;
+  }
+
+  /** Instructions that regions left to the interpreter, by its handlers. */
+  left(): { readonly handler: number; readonly count: number }[] {
+    const first = (this.#o.area + S.HANDLER_COUNTS) >> 2;
+    const counts = [...this.#i32.subarray(first, first + S.HANDLERS)];
+    return counts.flatMap((count, handler) => (count === 0 ? [] : [{ handler, count: count >>> 0 }]));
   }
 
   /** How often regions in the page of `host` were overwritten: code there is better left to the interpreter. */
@@ -227,6 +244,8 @@ export class RegionTable {
   #drop(region: Region): void {
     const { slot, host, mode, module } = region;
     this.#table.set(slot, this.#void);
+    this.#entered += this.enteredAt(slot);
+    this.#i32[(this.#o.area + S.REGION_COUNTS + slot * 4) >> 2] = 0;
     this.#regions[slot] = undefined;
     this.#free.push(slot);
     this.#byKey.delete(keyOf(host, mode));

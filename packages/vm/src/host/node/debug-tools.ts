@@ -3,6 +3,7 @@ import { VmError } from '../../base/errors.ts';
 import type { CodeMode } from '../../engine/explain.ts';
 import { extractVmlinux } from '../../firmware/kernel/vmlinux.ts';
 import { parseElf } from '../../firmware/loaders/elf.ts';
+import type { TranslationStats } from '../../machine/vcpu.ts';
 import type { TraceFormatter } from '../../vm/trace-format.ts';
 import { nodeDecompressor } from './decompressor.ts';
 
@@ -45,6 +46,12 @@ async function kernelCode(file: Uint8Array, address: bigint): Promise<Uint8Array
     }
   }
   return undefined;
+}
+
+/** What translating did, line by line. @param retired guest instructions, however they were executed */
+export async function translationReport(stats: TranslationStats, retired: bigint): Promise<string[]> {
+  const report = await import('../../engine/translate/report.ts');
+  return report.translationReport(stats, retired);
 }
 
 export async function traceFormatter(): Promise<TraceFormatter> {
