@@ -393,7 +393,10 @@ function enterRegion(a: Assembler, plainBlock: number, countLeft: number, type: 
     a.get(ENTRY_LOCAL);
     a.get(CPU);
     a.load(S.BUDGET);
-    a.op(0x6b, 0xac); // sub, i64.extend_i32_s
+    a.op(0x6b); // sub
+    // an instruction that wants the run loop to leave has taken BUDGET_LEAVE off
+    a.i32(S.BUDGET_LEAVE - 1);
+    a.op(0x71, 0xad); // and, i64.extend_i32_u
   });
   a.br(2); // lookup
   a.op(0x0b); // end
