@@ -1,5 +1,7 @@
 /** Boots and items in booted guests, ours and the other's in alternation. */
 import { spawnSync } from 'node:child_process';
+import { tmpdir } from 'node:os';
+import { basename, dirname } from 'node:path';
 import { compareCosts, type Samples } from './compare.ts';
 import type { BootFiles, Guest, Measured, Translate } from './guest.ts';
 import { BOOT_BAR, BOOT_CPU_BAR, BOOT_NAME, type GuestItem, REAL_BAR } from './items.ts';
@@ -50,8 +52,7 @@ class Side {
 
   async start(files: BootFiles): Promise<Guest> {
     this.guest ??= await this.boot(files);
-    // Folders and sockets have other names every time.
-    this.commandLines.add(this.guest.commandLine.join(' ').replace(/\/viv-[a-z]+-[A-Za-z0-9]+/g, ''));
+    this.commandLines.add(shownCommandLine(this.guest.commandLine));
     return this.guest;
   }
 
@@ -213,6 +214,12 @@ export class GuestBench {
       other && [other.name, other.samples.get(item.name)],
     );
   }
+}
+
+/** Without the folders of this host, which differ from run to run. */
+function shownCommandLine([command = '', ...args]: readonly string[]): string {
+  const folders = new RegExp(`${dirname(import.meta.dirname)}/|${tmpdir()}/viv-[a-z]+-[A-Za-z0-9]+/`, 'g');
+  return [basename(command), ...args].join(' ').replace(folders, '');
 }
 
 function rate({ ms, instructions }: Measured): number {

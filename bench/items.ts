@@ -1,4 +1,5 @@
 /** What is measured in booted guests, and the bars it is held to: our time over TCG's. */
+import { GUEST_ROOT } from '../test/programs/userland.ts';
 
 export interface GuestItem {
   /** Its first word is enough for `--only`. */
@@ -52,3 +53,56 @@ export const ENGINE_ITEMS: readonly GuestItem[] = [
   chase(16, 20_000_000),
   chase(256, 5_000_000),
 ];
+
+const REAL = { suite: 'real', bar: REAL_BAR } as const;
+
+function real(name: string, command: string, before?: string): GuestItem {
+  return { ...REAL, name, command, ...(before === undefined ? {} : { before }) };
+}
+
+/** In the user land of real-files.ts. */
+const inRoot = (line: string): string => `chroot ${GUEST_ROOT} ${line}`;
+const times = (count: number, line: string): string =>
+  `i=0; while [ $i -lt ${count} ]; do ${line}; i=$((i+1)); done; echo $i`;
+/** Once in each guest. */
+const made = (file: string, what: string): string =>
+  `[ -e ${file} ] || ${PROGRAM_FOLDER}/data ${what} >${file}`;
+
+const DATA = '/tmp/data';
+const LINES = '/tmp/lines';
+const withData = made(DATA, `bytes ${32 * 2 ** 20}`);
+const withLines = made(LINES, 'lines 200000');
+/** What gcc compiles. */
+const COMPILED = ['sha256', 'qsort', 'bytecode'];
+
+/** Programs as people run them: busybox's, static; Debian's own perl, python and gcc; loops on the kernel. */
+export const REAL_ITEMS: readonly GuestItem[] = [
+  real('shell loop', times(150_000, ':')),
+  real('fork+exec 500', times(500, '/bin/busybox true')),
+  real('gzip 32 MiB', `gzip -c ${DATA} | wc -c`, withData),
+  real('sha256sum 32 MiB', `sha256sum ${DATA}`, withData),
+  real('sort', `sort ${LINES} | md5sum`, withLines),
+  real(
+    'awk',
+    `awk '{ n[$1 % 1000]++; l += length($0); if ($2 ~ /^[a-e]+s/) m++ } END { for (k in n) s += n[k] * k; print s, l, m }' ${LINES}`,
+    withLines,
+  ),
+  real('perl-start 40', times(40, inRoot('perl -e 1'))),
+  real('perl-compute', inRoot('perl /src/compute.pl')),
+  real('python-start 10', times(10, inRoot('python3 -I -c pass'))),
+  real('python-compute', inRoot('python3 -I /src/compute.py')),
+  real(
+    'gcc',
+    COMPILED.map((name) =>
+      inRoot(`gcc -O2 -c /src/${name}.c -o /tmp/${name}.o && md5sum ${GUEST_ROOT}/tmp/${name}.o`),
+    ).join(' && '),
+  ),
+  program('getppid', ['getppid'], REAL),
+  program('faults', ['faults'], REAL),
+  program('pingpong', ['pingpong'], REAL),
+];
+
+/** What a fresh guest needs for the items of suite real. */
+export const PREPARE_REAL: string = ['dev', 'proc', 'tmp']
+  .map((folder) => `mount -o bind /${folder} ${GUEST_ROOT}/${folder}`)
+  .join(' && ');

@@ -17,9 +17,10 @@ import { programArchive } from './guest-files.ts';
 import { GuestBench } from './guests.ts';
 import { measureIdle } from './idle.ts';
 import { measureInterpreter } from './interpreter.ts';
-import { BOOT_NAME, ENGINE_ITEMS } from './items.ts';
+import { BOOT_NAME, ENGINE_ITEMS, PREPARE_REAL, REAL_ITEMS } from './items.ts';
 import { measureLauncher } from './launcher.ts';
 import { benchPrograms, missingCompiler } from './programs.ts';
+import { missingUserland, realArchive } from './real-files.ts';
 import { type BenchItem, result } from './result.ts';
 import { selection } from './selection.ts';
 import { table } from './table.ts';
@@ -67,7 +68,7 @@ const IDLE = 'idle';
 const named = selection(values.only, {
   engine: ENGINE_ITEMS.map(({ name }) => name),
   boot: [BOOT_NAME, INSTRUCTIONS, LAUNCHER, IDLE],
-  real: [BOOT_NAME],
+  real: [BOOT_NAME, ...REAL_ITEMS.map(({ name }) => name)],
 });
 const isWanted = (suite: string, name: string): boolean => suites.has(suite) && named(name);
 
@@ -92,14 +93,16 @@ async function measure(folder: string): Promise<{ items: BenchItem[]; commandLin
     qemuCpu: values['qemu-cpu'],
     nodeFlags: values['node-flags'].split(' ').filter((flag) => flag !== ''),
   });
-  const engineItems = ENGINE_ITEMS.filter(({ suite, name }) => isWanted(suite, name));
-  if (engineItems.length > 0) {
-    const why = missingCompiler();
+  const inGuests = [...ENGINE_ITEMS, ...REAL_ITEMS].filter(({ suite, name }) => isWanted(suite, name));
+  if (inGuests.length > 0) {
+    const isReal = inGuests.some(({ suite }) => suite === 'real');
+    const why = missingCompiler() ?? (isReal ? missingUserland() : undefined);
     if (why !== undefined) throw new Error(why);
     const programs = benchPrograms();
-    const files = await prepareBootFiles(folder, ITEMS_MEMORY_MIB, [programArchive(programs)]);
-    await bench.items(files, engineItems, programs, 'true');
-    items.push(...bench.compared(engineItems));
+    const archives = [programArchive(programs), ...(isReal ? [realArchive(folder)] : [])];
+    const files = await prepareBootFiles(folder, ITEMS_MEMORY_MIB, archives);
+    await bench.items(files, inGuests, programs, isReal ? PREPARE_REAL : 'true');
+    items.push(...bench.compared(inGuests));
   }
   if (isWanted('boot', BOOT_NAME) || isWanted('real', BOOT_NAME) || isWanted('boot', INSTRUCTIONS)) {
     await bench.boots(await prepareBootFiles(folder), isWanted('boot', INSTRUCTIONS));
