@@ -74,6 +74,9 @@ export class BlockIndex {
     this.#i32[(block >> 2) + SLOT] = slot;
     this.#i32[(block >> 2) + HEAT] = heat;
   }
+  heatOf(block: number): number {
+    return this.#i32[(block >> 2) + HEAT] as number;
+  }
   regionOf(block: number): number {
     return this.#i32[(block >> 2) + SLOT] as number;
   }

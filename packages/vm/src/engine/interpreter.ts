@@ -28,6 +28,8 @@ const CR4_SMAP = 1 << 21;
 const EFER_LMA = 1 << 10;
 /** In its place in JUMP_KEY. Empty entries of the caches have 0. */
 const FIRST_GENERATION = 0x200;
+/** Among the coldest of many hot blocks: asked for again after so many times the usual executions. */
+const COLD = 8;
 const TLB_TABLES = { USER: 0, KERNEL: 1, KERNEL_AC: 2, NEVER_FILLED: 3 } as const;
 
 /** What the interpreter asks of the rest of the vCPU. Addresses come in halves: i64 is dear at this border. */
@@ -144,13 +146,20 @@ export class Interpreter implements MemoryUnit {
       ...translation,
       source: new GuestCode(memory.buffer, layout, this.area, thresholdOf(translation.options)),
       table: () => this.regions,
-      queue:
-        translation.compiler === undefined
-          ? undefined
-          : new CompileQueue(translation.compiler, () =>
-              Atomics.load(this.#i32, (this.area + S.COMPILED) >> 2),
-            ),
+      queue: this.#createQueue(translation.compiler),
       paging: () => this.#paging(),
+    });
+  }
+
+  #createQueue(thread: CompileThread | undefined): CompileQueue | undefined {
+    if (thread === undefined) return undefined;
+    return new CompileQueue({
+      thread,
+      sent: () => Atomics.load(this.#i32, (this.area + S.COMPILED) >> 2),
+      heat: ({ host, mode }) => {
+        const block = this.#blocks.find(host, mode);
+        return block === 0 ? -1 : S.HEAT_NEVER - this.#blocks.heatOf(block);
+      },
     });
   }
 
@@ -199,14 +208,14 @@ export class Interpreter implements MemoryUnit {
     if (slot !== 0) this.regions.retry();
     else {
       const again = this.#tier?.hot({ rip: this.#linearRip(), ...this.#blocks.identity(block) });
-      if (again !== undefined) this.#reheat(again);
+      for (const request of again ?? []) this.#reheat(request);
     }
   }
 
   #reheat({ host, mode }: TranslationRequest): void {
     const block = this.#blocks.find(host, mode);
     if (block === 0 || this.#blocks.regionOf(block) !== 0) return;
-    this.#blocks.setRegion(block, 0, this.#tier?.heatOf(host, mode) ?? S.HEAT_NEVER);
+    this.#blocks.setRegion(block, 0, COLD * (this.#tier?.heatOf(host, mode) ?? S.HEAT_NEVER));
   }
 
   #paging(): Paging {

@@ -13,15 +13,23 @@ const request = (n: number): { rip: bigint; host: number; mode: number } => ({
   mode: 2,
 });
 
-function queue(): { queue: CompileQueue; jobs: CompileJob[]; finish: () => void } {
+function queue(): {
+  queue: CompileQueue;
+  jobs: CompileJob[];
+  heats: Map<number, number>;
+  finish: () => void;
+} {
   const jobs: CompileJob[] = [];
+  const heats = new Map<number, number>();
   const results: object[] = [];
   let sent = 0;
   return {
-    queue: new CompileQueue(
-      { post: (job) => void jobs.push(job as CompileJob), take: () => results.shift() },
-      () => sent,
-    ),
+    queue: new CompileQueue({
+      thread: { post: (job) => void jobs.push(job as CompileJob), take: () => results.shift() },
+      sent: () => sent,
+      heat: ({ host }) => heats.get(host) ?? 0,
+    }),
+    heats,
     jobs,
     finish: () => {
       results.push({});
@@ -61,15 +69,29 @@ test('batches share their page tables, and only a few are under way', () => {
   );
 });
 
-test('a queue that overflows gives its oldest request back', () => {
-  const { queue: q } = queue();
+test('the hottest go first, those that are gone never, and kernel code of two processes together', () => {
+  const { queue: q, jobs, heats, finish } = queue();
+  for (let n = 0; n < 3; n++) q.add(request(n), PAGING);
+  for (let n = 3; n < 7; n++) q.add({ ...request(n), rip: -5n }, { ...PAGING, cr3: BigInt(n) });
+  heats.set(3, 5).set(4, -1).set(5, 100).set(6, 7);
+  finish();
+  assert.equal([...q.take()].length, 1);
+  assert.deepEqual(
+    jobs[3]?.requests.map((r) => r.host),
+    [5, 6, 3],
+  );
+});
+
+test('a queue that overflows gives its coldest requests back', () => {
+  const { queue: q, heats } = queue();
+  for (let n = 0; n < 520; n++) heats.set(n, n < 10 ? n : 2000 - n);
   const dropped = [];
   for (let n = 0; n < 520; n++) {
-    const oldest = q.add(request(n), PAGING);
-    if (oldest !== undefined) dropped.push(oldest.host);
+    dropped.push(...q.add(request(n), PAGING).map((r) => r.host));
   }
-  assert.deepEqual(dropped, [3, 4, 5, 6, 7]);
-  assert.equal(q.forgotten, 5);
+  assert.equal(dropped.length, 129);
+  assert.deepEqual(dropped.slice(-7), [9, 8, 7, 6, 5, 4, 3]);
+  assert.equal(q.forgotten, 129);
 });
 
 test('a job whose address leads elsewhere by now, or whose translator fails, changes nothing', () => {

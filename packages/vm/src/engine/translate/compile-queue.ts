@@ -1,7 +1,6 @@
 /**
- * The vCPU's side of its compile thread: requests wait here, go out in batches that share page tables, and a few
- * batches are under way at a time. A queue that overflows forgets its oldest requests: the code they name may be long
- * out of use.
+ * The vCPU's side of its compile thread: requests wait here, the hottest go first, in batches that share page tables,
+ * and a few batches are under way at a time. A queue that overflows forgets its coldest requests.
  */
 import type { CompileThread } from '../../machine/vcpu.ts';
 import type { CompileJob, CompileResult } from './compile-job.ts';
@@ -9,27 +8,36 @@ import type { Paging } from './guest-code.ts';
 import type { TranslationRequest } from './region.ts';
 
 const MAX_WAITING = 512;
+/** What an overflow leaves, so that not every request overflows. */
+const KEPT = 384;
+const NONE: readonly TranslationRequest[] = [];
 const MAX_BATCH = 8;
 const MAX_UNDER_WAY = 3;
+
+export interface CompileQueueOptions {
+  readonly thread: CompileThread;
+  /** How many results the thread has sent, as the shared word says. */
+  readonly sent: () => number;
+  /** Executions of a block since it was asked for; −1 when it is gone. */
+  readonly heat: (request: TranslationRequest) => number;
+}
 
 interface Waiting {
   readonly request: TranslationRequest;
   readonly paging: Paging;
+  heat: number;
 }
 
 export class CompileQueue {
-  readonly #thread: CompileThread;
-  /** How many results the thread has sent, as the shared word says. */
-  readonly #sent: () => number;
-  readonly #waiting: Waiting[] = [];
+  readonly #o: CompileQueueOptions;
+  #waiting: Waiting[] = [];
   #underWay = 0;
-  #seen = 0;
+  #seen: number;
   #forgotten = 0;
 
-  constructor(thread: CompileThread, sent: () => number) {
-    this.#thread = thread;
-    this.#sent = sent;
-    this.#seen = sent();
+  constructor(options: CompileQueueOptions) {
+    this.#o = options;
+    this.#seen = options.sent();
   }
 
   /** Requests dropped so far. */
@@ -37,19 +45,21 @@ export class CompileQueue {
     return this.#forgotten;
   }
 
-  /** @returns a request that was dropped for it */
-  add(request: TranslationRequest, paging: Paging): TranslationRequest | undefined {
-    this.#waiting.push({ request, paging });
+  /** @returns requests that were dropped for it */
+  add(request: TranslationRequest, paging: Paging): readonly TranslationRequest[] {
+    this.#waiting.push({ request, paging, heat: 0 });
     this.#post();
-    if (this.#waiting.length <= MAX_WAITING) return undefined;
-    this.#forgotten++;
-    return this.#waiting.shift()?.request;
+    if (this.#waiting.length <= MAX_WAITING) return NONE;
+    this.#sort();
+    const dropped = this.#waiting.splice(KEPT).map((waiting) => waiting.request);
+    this.#forgotten += dropped.length;
+    return dropped;
   }
 
   /** What has arrived since the last time. */
   *take(): Generator<CompileResult> {
-    if (this.#sent() === this.#seen) return;
-    for (let result = this.#thread.take(); result !== undefined; result = this.#thread.take()) {
+    if (this.#o.sent() === this.#seen) return;
+    for (let result = this.#o.thread.take(); result !== undefined; result = this.#o.thread.take()) {
       this.#seen = (this.#seen + 1) | 0;
       this.#underWay--;
       this.#post();
@@ -57,23 +67,31 @@ export class CompileQueue {
     }
   }
 
+  /** Hottest first, without those that are gone; of equals the older ones. */
+  #sort(): void {
+    for (const waiting of this.#waiting) waiting.heat = this.#o.heat(waiting.request);
+    this.#waiting = this.#waiting.filter(({ heat }) => heat >= 0).sort((a, b) => b.heat - a.heat);
+  }
+
   #post(): void {
+    if (this.#underWay >= MAX_UNDER_WAY || this.#waiting.length === 0) return;
+    if (this.#waiting.length > 1) this.#sort();
     while (this.#underWay < MAX_UNDER_WAY) {
       const [first] = this.#waiting;
       if (first === undefined) return;
-      const batch: TranslationRequest[] = [];
-      for (const { request, paging } of this.#waiting) {
-        if (batch.length === MAX_BATCH || !samePaging(paging, first.paging)) break;
-        batch.push(request);
-      }
-      this.#waiting.splice(0, batch.length);
-      const job: CompileJob = { paging: first.paging, requests: batch };
-      this.#thread.post(job);
+      const batch = this.#waiting.filter((other) => together(first, other)).slice(0, MAX_BATCH);
+      this.#waiting = this.#waiting.filter((other) => !batch.includes(other));
+      const job: CompileJob = { paging: first.paging, requests: batch.map(({ request }) => request) };
+      this.#o.thread.post(job);
       this.#underWay++;
     }
   }
 }
 
-function samePaging(a: Paging, b: Paging): boolean {
-  return a.cr3 === b.cr3 && a.cpl === b.cpl && a.cr0 === b.cr0 && a.cr4 === b.cr4;
+/** Do both mean the same page tables? All kernels map themselves the same way in every process. */
+function together(a: Waiting, b: Waiting): boolean {
+  const { paging: p } = a;
+  const { paging: q } = b;
+  if (p.cpl !== q.cpl || p.cr0 !== q.cr0 || p.cr4 !== q.cr4) return false;
+  return p.cr3 === q.cr3 || (a.request.rip < 0n && b.request.rip < 0n);
 }

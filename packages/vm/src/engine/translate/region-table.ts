@@ -304,13 +304,15 @@ export class RegionTable {
   #forgetJumps(): void {
     const first = (this.#o.area + S.JUMP_CACHE) >> 2;
     const records = this.#o.area + S.RECORDS;
+    const i32 = this.#i32;
+    const regions = this.#regions;
     for (let at = first; at < first + S.JUMP_CACHE_ENTRIES * 4; at += 4) {
-      const value = this.#i32[at + 2] as number;
+      const value = i32[at + 2] as number;
       const stale =
         (value & 1) !== 0
-          ? this.#regions[value >> 3] === undefined
-          : value >= records && this.#i32[(value - S.BLOCK.SIZE + S.BLOCK.SLOT) >> 2] !== 0;
-      if (stale) this.#i32[at + 3] = 0;
+          ? regions[value >> 3] === undefined
+          : value >= records && i32[(value - S.BLOCK.SIZE + S.BLOCK.SLOT) >> 2] !== 0;
+      if (stale) i32[at + 3] = 0;
     }
   }
 }

@@ -78,11 +78,11 @@ export class RegionTier implements RegionSlots {
 
   /**
    * A block has become hot; asked once for each until it is decoded again.
-   * @returns a block that may be asked for again
+   * @returns blocks that may be asked for again
    */
-  hot(request: TranslationRequest): TranslationRequest | undefined {
+  hot(request: TranslationRequest): readonly TranslationRequest[] {
     const { source, translate, options, nowNs, queue, paging } = this.#o;
-    if (options.tier === 'off') return undefined;
+    if (options.tier === 'off') return [];
     this.#requests++;
     if (options.tier === 'auto' && queue !== undefined) return queue.add(request, paging());
     source.setPaging(paging());
@@ -91,7 +91,7 @@ export class RegionTier implements RegionSlots {
     this.#translateNs += nowNs() - started;
     if (module === null) this.#declined++;
     else this.#install(module);
-    return undefined;
+    return [];
   }
 
   /** Takes what the compile thread has finished. Not while a region runs. */

@@ -12,6 +12,8 @@ export function startCompileThread(data: object): CompileThread {
     name: 'compile',
     execArgv: [],
     env: {},
+    // Translating makes much garbage at once, little of which lives on.
+    resourceLimits: { maxYoungGenerationSizeMb: 24 },
   });
   // A vCPU whose compile thread has died goes on with the interpreter.
   worker.on('error', () => {});
