@@ -92,7 +92,9 @@ function fuzzWith(o: FuzzOptions, runner: Runner, preferred?: Row): FuzzResult {
       if (result === undefined || result.length === 0) continue;
       found++;
       o.print(`difference in program ${done} of seed ${o.seed}:`);
-      report(shrink(program, fails), judge, o.print);
+      // a program that does not show it again alone depends on what ran before
+      for (const line of result) o.print(`  ${line}`);
+      report(fails(program) ? shrink(program, fails) : program, judge, o.print);
       if (found >= limit) break;
     }
   }

@@ -2,7 +2,8 @@
  * Assembles the bare-metal suite: a PVH kernel (ELF) made of the C and assembly files beside this one.
  * Every machine that runs it prints `name PASS`, `name FAIL …` or `name SKIP …` lines to the serial port at
  * 0x3f8 and ends with `bare-metal passed=N failed=N skipped=N`; then it writes 0 to port 0x501, resets through
- * port 0x64 and, where neither ends it, triple-faults. `only=PREFIX` on the command line selects tests.
+ * port 0x64 and, where neither ends it, triple-faults. `only=PREFIX` on the command line selects tests,
+ * `rounds=NUMBER` says how often code that changes itself does so.
  */
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';

@@ -5,6 +5,7 @@ struct frame last, user_regs;
 u64 last_cr2, last_frame;
 int (*volatile hook)(struct frame *f);
 int on_tcg, is_intel;
+u32 rounds;
 struct gate idt[256] __attribute__((aligned(16)));
 struct tss tss __attribute__((aligned(16)));
 extern u64 try_rsp;
@@ -149,13 +150,19 @@ void on_trap(struct frame *f) {
   finish();
 }
 
-/* PVH start info: the command line may hold only=PREFIX. */
-static const char *only(void) {
+/* PVH start info: the command line may hold only=PREFIX and rounds=NUMBER. */
+static const char *option(const char *name, int length) {
   const u32 *info = (const u32 *)start_info;
   if (!info || info[0] != 0x336ec578) return 0;
   const char *line = (const char *)*(const u64 *)(info + 6);
-  for (; line && *line; line++) if (!memcmp(line, "only=", 5)) return line + 5;
+  for (; line && *line; line++) if (!memcmp(line, name, length)) return line + length;
   return 0;
+}
+static u32 number(const char *s, u32 otherwise) {
+  if (!s) return otherwise;
+  u32 n = 0;
+  for (; *s >= '0' && *s <= '9'; s++) n = n * 10 + *s - '0';
+  return n;
 }
 
 static int selected(const char *name, const char *prefix) {
@@ -174,7 +181,8 @@ void main(void) {
   first_efer = rdmsr(0xc0000080) & ~0x400ull;
   outb(0x21, 0xff); /* a PC's interrupt controllers, where there are any */
   outb(0xa1, 0xff);
-  const char *prefix = only();
+  const char *prefix = option("only=", 5);
+  rounds = number(option("rounds=", 7), 2000);
   int passed = 0, failed = 0, left_out = 0;
   for (const struct test *t = tests_start; t < tests_end; t++) {
     if (!selected(t->name, prefix)) continue;

@@ -35,6 +35,7 @@ extern int (*volatile hook)(struct frame *f); /* first look at every trap; non-z
 extern struct frame user_regs; /* initial registers of USER* (rip, cs, … are filled in) */
 extern int on_tcg;           /* the platform is QEMU TCG */
 extern int is_intel;
+extern u32 rounds;           /* how often code that changes itself does so */
 
 extern u64 gdt[], boot_pml4[], boot_pdpt[], boot_pd[], test_pd[], test_pt[];
 extern u8 user_start[], user_end[], image_end[];
