@@ -100,11 +100,16 @@ export class ModuleBuilder {
   readonly #custom: { name: string; text: string }[] = [];
   #table: readonly number[] = [];
   #secondTable = 0;
+  #importedTable: { readonly module: string; readonly name: string } | null = null;
 
   /** Adds an imported function. @returns its index */
   import(module: string, name: string, params: readonly Ty[], result: Ty | null): number {
     this.#imports.push({ module, name, params, result });
     return this.#imports.length - 1;
+  }
+  /** Imports a function table: number 0 of a module that has none of its own. */
+  importTable(module: string, name: string): void {
+    this.#importedTable = { module, name };
   }
   /** Reserves a function index, so that functions can call one another in any order. */
   reserve(): number {
@@ -161,13 +166,18 @@ export class ModuleBuilder {
       }
     });
     section(out, 2, (s) => {
-      s.u32(this.#imports.length + 1);
+      s.u32(this.#imports.length + (this.#importedTable === null ? 1 : 2));
       this.#imports.forEach((f, i) => {
         s.name(f.module);
         s.name(f.name);
         s.byte(0);
         s.u32(importTypes[i] as number);
       });
+      if (this.#importedTable !== null) {
+        s.name(this.#importedTable.module);
+        s.name(this.#importedTable.name);
+        s.byte(1, 0x70, 0, 0);
+      }
       s.name('env');
       s.name('memory');
       s.byte(2, 3);

@@ -207,6 +207,8 @@ export const TLB_ENTRY: number = 32;
 export const TLB_BYTES: number = TLB_ENTRIES * TLB_ENTRY;
 export const REGION_USED: number = 0x20000;
 export const REGION_COUNTS: number = 0x30000;
+/** Entries after which a region is made again, larger. */
+export const REGION_HOT: number = 2000;
 export const HANDLER_COUNTS: number = 0x40000;
 /** More than there are. */
 export const HANDLERS: number = 8192;

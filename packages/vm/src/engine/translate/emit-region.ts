@@ -25,11 +25,22 @@ type Label =
   | { readonly k: 'loop' | 'merge'; readonly node: FlowNode };
 
 const CPU = 0;
-const OP = { block: 0x02, loop: 0x03, if: 0x04, else: 0x05, end: 0x0b, br: 0x0c, br_if: 0x0d } as const;
+const OP = {
+  block: 0x02,
+  loop: 0x03,
+  if: 0x04,
+  else: 0x05,
+  end: 0x0b,
+  br: 0x0c,
+  br_if: 0x0d,
+  return_call_indirect: 0x13,
+} as const;
 const VOID = 0x40;
 
 export interface EmitOptions {
   readonly exactCount: boolean;
+  /** Number of the type (i32) → i32 in the module. */
+  readonly regionType: number;
 }
 
 export function emitRegion(
@@ -105,6 +116,7 @@ class RegionEmitter {
     this.#statements([{ k: 'set', local: LOCAL.RIP, value: rip.add(BASE) }]);
     this.#close();
     this.#statements(this.#epilogue());
+    this.#chain();
     this.#expression(new E('local', 'i32', [], LOCAL.STATUS));
     return {
       name,
@@ -177,6 +189,62 @@ class RegionEmitter {
       });
       ops.emit({ k: 'if', condition: local(LOCAL.FLAGS_KIND), then, else: otherwise });
     });
+  }
+
+  /**
+   * Goes on in the region at RIP, if the jump cache knows one, without a return to the run loop. What the run loop
+   * does before it enters a region, this does too (interp/generate.ts).
+   */
+  #chain(): void {
+    const ops = this.#ops;
+    const { cpu } = ops;
+    const local = (i: number): E => new E('local', LOCAL_TYPES[i] as Ty, [], i);
+    const rip = local(LOCAL.RIP);
+    // these hold nothing any more
+    const set = (i: number, value: E): void => ops.emit({ k: 'set', local: i, value });
+    const may = local(LOCAL.STATUS)
+      .eqz()
+      .and(local(LOCAL.BUDGET).gtS(0))
+      .and(apply('i32.load', [cpu]).eqz());
+    this.#statements(
+      ops.collect(() => {
+        const index = rip
+          .xor(rip.shrU(12))
+          .wrap()
+          .and(S.JUMP_CACHE_ENTRIES - 1)
+          .shl(4);
+        set(LOCAL.TLB, cpu.add(index));
+      }),
+    );
+    const entry = local(LOCAL.TLB);
+    const known = apply('i64.load', [entry], S.JUMP_CACHE)
+      .eq(rip)
+      .and(apply('i32.load', [entry], S.JUMP_CACHE + 12).eq(apply('i32.load', [cpu], S.JUMP_KEY)))
+      .and(apply('i32.load', [entry], S.JUMP_CACHE + 8));
+    this.#expression(may.and(known));
+    this.#out.byte(OP.if, VOID);
+    this.#statements(
+      ops.collect(() => {
+        set(LOCAL.BUDGET, apply('i32.load', [entry], S.JUMP_CACHE + 8).shrU(3));
+        const slot = local(LOCAL.BUDGET);
+        set(LOCAL.TLB, cpu.add(slot.shl(2)));
+        set(LOCAL.FLAGS_KIND, apply('i32.load', [entry], S.REGION_COUNTS).add(1));
+      }),
+    );
+    const slot = local(LOCAL.BUDGET);
+    const count = local(LOCAL.FLAGS_KIND);
+    // the run loop is told when a region has been entered often
+    this.#expression(count.ne(S.REGION_HOT));
+    this.#out.byte(OP.if, VOID);
+    this.#statements([
+      { k: 'store', op: 'i32.store', address: entry, value: count, offset: S.REGION_COUNTS },
+      { k: 'store', op: 'i32.store8', address: cpu.add(slot), value: i32(1), offset: S.REGION_USED },
+    ]);
+    this.#expression(cpu);
+    this.#expression(slot);
+    this.#out.byte(OP.return_call_indirect);
+    this.#out.u32(this.#options.regionType);
+    this.#out.byte(0, OP.end, OP.end);
   }
 
   // ---- pieces ----

@@ -132,7 +132,7 @@ export class RegionTable {
     if (wanted.length === 0) return 0;
     const cost = wanted.reduce((sum, r) => sum + costOf(r), 0);
     this.#makeRoom(cost, wanted.length);
-    const env: Record<string, unknown> = { memory: this.#o.memory };
+    const env: Record<string, unknown> = { memory: this.#o.memory, regions: this.#table };
     for (const name of translated.imports) env[name] = this.#o.interpreter[name];
     const { exports } = new wasm.Instance(compiled?.module ?? new wasm.Module(translated.bytes), { env });
     const module: Module = { regions: new Set(), bytes: 0 };

@@ -127,6 +127,7 @@ export function handMade(regions: readonly HandMade[]): TranslatedModule {
       mode,
       ranges,
       pages,
+      members: [],
       blocks: 1,
       instructions: 1,
       codeBytes,

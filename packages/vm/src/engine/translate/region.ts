@@ -39,6 +39,8 @@ export interface TranslatedRegion {
   /** Pages other than the entry's that must be mapped as they were: [] when it lies in one page. */
   readonly pages: readonly RegionPage[];
   readonly ranges: readonly RegionRange[];
+  /** Host addresses where its blocks begin, the entry's first. */
+  readonly members: readonly number[];
   readonly blocks: number;
   /** Guest instructions translated, copies counted. */
   readonly instructions: number;
@@ -54,11 +56,19 @@ export interface TranslatedModule {
   readonly imports: readonly string[];
 }
 
+/** The table of all regions that a module imports as `env.regions`, to go on from one to the next. */
+export const REGIONS_IMPORT = 'regions';
+
 /** What became hot: the block at linear address `rip`. */
 export interface TranslationRequest {
   readonly rip: bigint;
   readonly host: number;
   readonly mode: number;
+  /**
+   * 1 (default): the function's own loops and branches, made early. 2: what it calls is copied in; for a region that
+   * is entered again and again.
+   */
+  readonly level?: 1 | 2;
 }
 
 /** Where the translator gets guest code from: everything it may know about the guest. */

@@ -5,21 +5,26 @@ import { emitRegion } from './emit-region.ts';
 import { flowOf } from './flow.ts';
 import { type Block, formGraph, type RegionLimits } from './graph.ts';
 import { InstructionReader } from './instruction.ts';
-import type {
-  CodeSource,
-  RegionPage,
-  RegionRange,
-  TranslatedModule,
-  TranslatedRegion,
-  TranslateOptions,
-  TranslationRequest,
+import {
+  type CodeSource,
+  REGIONS_IMPORT,
+  type RegionPage,
+  type RegionRange,
+  type TranslatedModule,
+  type TranslatedRegion,
+  type TranslateOptions,
+  type TranslationRequest,
 } from './region.ts';
 import { RegionOps } from './region-ops.ts';
 import { stageBlocks } from './stage.ts';
 
 /** Any machine's memory. */
 const MEMORY_PAGES = { min: 1, max: 65536 };
-const LIMITS: RegionLimits = { maxBlocks: 80, maxInstructions: 600, maxDepth: 3 };
+/** By level of the request (docs/adr/0032). */
+const LIMITS: Readonly<Record<1 | 2, RegionLimits>> = {
+  1: { maxBlocks: 50, maxInstructions: 400, maxDepth: 0 },
+  2: { maxBlocks: 60, maxInstructions: 600, maxDepth: 3 },
+};
 
 /** The only mode that is translated: 64-bit code that neither steps nor traps x87 and SSE. */
 export const TRANSLATED_MODE = 2;
@@ -33,6 +38,8 @@ export function translate(
   options: TranslateOptions,
 ): TranslatedModule | null {
   const builder = new ModuleBuilder();
+  // the first type of the module
+  const regionType = builder.type(['i32'], 'i32');
   const jobs = requests.flatMap((request) => {
     const job = prepare(source, request, options);
     return job === null ? [] : [job];
@@ -48,12 +55,13 @@ export function translate(
     }
     return index;
   };
-  const bodies = jobs.map((job) => job.emit(functionIndex));
+  const bodies = jobs.map((job) => job.emit(functionIndex, regionType));
   for (const name of indices.keys()) {
     const d = signatures.get(name);
     if (d === undefined) throw new Error(`no warm function is called ${name}`);
     builder.import('env', name, ['i32', ...d.params], d.result);
   }
+  builder.importTable('env', REGIONS_IMPORT);
   const regions: TranslatedRegion[] = [];
   jobs.forEach((job, i) => {
     const body = bodies[i] as FunctionBody;
@@ -67,7 +75,7 @@ export function translate(
 
 interface Job {
   readonly region: Omit<TranslatedRegion, 'codeBytes'>;
-  readonly emit: (functionIndex: (name: string) => number) => FunctionBody;
+  readonly emit: (functionIndex: (name: string) => number, regionType: number) => FunctionBody;
 }
 
 function prepare(source: CodeSource, request: TranslationRequest, options: TranslateOptions): Job | null {
@@ -77,7 +85,7 @@ function prepare(source: CodeSource, request: TranslationRequest, options: Trans
     const host = reader.hostOf(offset);
     return host === 0 ? 0 : source.heat(host, request.mode);
   };
-  const blocks = formGraph(reader, heat, LIMITS);
+  const blocks = formGraph(reader, heat, LIMITS[request.level ?? 1]);
   const [entry] = blocks;
   if (entry === undefined || (entry.instructions.length === 0 && entry.end.k === 'stop')) return null;
   const flow = flowOf(entry);
@@ -93,11 +101,15 @@ function prepare(source: CodeSource, request: TranslationRequest, options: Trans
       mode: request.mode,
       pages: pagesOf(reader, used),
       ranges: rangesOf(source, reader, used),
+      members: used.map((block) => reader.hostOf(block.offset)),
       blocks: used.length,
       instructions: staged.reduce((sum, s) => sum + s.count, 0),
     },
-    emit: (functionIndex) =>
-      emitRegion(name, ops, flow, staged, functionIndex, { exactCount: options.exactCount === true }),
+    emit: (functionIndex, regionType) =>
+      emitRegion(name, ops, flow, staged, functionIndex, {
+        exactCount: options.exactCount === true,
+        regionType,
+      }),
   };
 }
 
