@@ -29,6 +29,7 @@ const vcpu = {
   setDebug: () => undefined,
   retired: () => 0n,
   translationStats: () => undefined,
+  regions: () => [],
 };
 const guestMemory = new GuestMemory(memory.buffer, layout, []);
 parentPort?.on('message', (command: VcpuCommand) =>

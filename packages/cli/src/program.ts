@@ -80,7 +80,7 @@ export function createProgram(exit: (code: number) => void): Command {
 
   program
     .command('debug')
-    .description('tools for those who work on viv: explain, trace')
+    .description('tools for those who work on viv: explain, regions, bisect, trace')
     .argument('[tool]')
     .argument('[arguments...]')
     .passThroughOptions()

@@ -3,20 +3,25 @@ export { ERROR_CODES, type ErrorCode } from './base/error-codes.ts';
 export { VmError, type VmErrorOptions } from './base/errors.ts';
 export { parseSize } from './base/size.ts';
 export {
+  explainBytes,
   explainFile,
   type ExplainFileOptions,
+  regionLine,
+  regionText,
   traceFormatter,
   translationReport,
 } from './host/node/debug-tools.ts';
+export { bisectMachine, type BisectOptions } from './host/node/bisect.ts';
 export { type PrepareOptions, prepareBusybox } from './host/node/images.ts';
 export { storeMirror } from './host/node/make-image.ts';
 export type { ProfileReport } from './host/node/profile-report.ts';
 export { type FileSource, VM, type VmOptions } from './host/node/start.ts';
 export { DEFAULT_KERNEL, KERNELS, type KernelName, type PreparedImage } from './image/busybox.ts';
 export type { OnProgress, Progress } from './image/progress.ts';
-export type { TranslateOptions, TranslationStats } from './machine/vcpu.ts';
+export type { RegionReport, TranslateOptions, TranslationStats } from './machine/vcpu.ts';
 export type { MachineState } from './machine/lifecycle.ts';
 export { chooseEngine, type EngineChoice, type EngineWish } from './vm/engine-choice.ts';
+export type { Verdict } from './vm/bisect.ts';
 export type { GuestProcess, TerminalSize } from './vm/guest-session.ts';
 export type { Trace, TraceEntry, TraceRequest } from './vm/trace.ts';
 export type { TraceFormatter } from './vm/trace-format.ts';

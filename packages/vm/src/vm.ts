@@ -29,7 +29,7 @@ import {
   VIRTIO_PINS,
   type VirtioConfig,
 } from './machine/platform.ts';
-import type { CpuModel, TranslationStats } from './machine/vcpu.ts';
+import type { CpuModel, RegionReport, TranslationStats } from './machine/vcpu.ts';
 import { chooseEngine, type EngineChoice, type EngineWish } from './vm/engine-choice.ts';
 import { type GuestPort, readableOf } from './vm/guest-port.ts';
 import type { GuestCommandLine } from './vm/guest-protocol.ts';
@@ -255,6 +255,14 @@ export class VirtualMachine implements AsyncDisposable {
   /** Steps the first vCPU and gives what it executed; the machine is paused afterwards. */
   trace(request: TraceRequest): Promise<Trace> {
     return this.#machine.debugTrace(request);
+  }
+
+  /**
+   * Translated regions that contain linear address `address`, or all, if the machine was started to keep them
+   * (option `translate`). It is paused afterwards.
+   */
+  regions(address?: bigint): Promise<readonly RegionReport[]> {
+    return this.#machine.debugRegions(address);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

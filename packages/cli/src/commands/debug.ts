@@ -1,6 +1,8 @@
 /** `viv debug TOOL …`: windows into the engine. */
 import { VmError } from '@vivarium/vm';
+import { BISECT_USAGE, runBisect } from './debug-bisect.ts';
 import { EXPLAIN_USAGE, runExplain } from './debug-explain.ts';
+import { REGIONS_USAGE, runRegions } from './debug-regions.ts';
 import { runTrace, TRACE_USAGE } from './debug-trace.ts';
 
 interface Tool {
@@ -10,6 +12,8 @@ interface Tool {
 
 const TOOLS: Readonly<Record<string, Tool>> = {
   explain: { usage: EXPLAIN_USAGE, run: runExplain },
+  regions: { usage: REGIONS_USAGE, run: runRegions },
+  bisect: { usage: BISECT_USAGE, run: runBisect },
   trace: { usage: TRACE_USAGE, run: runTrace },
 };
 

@@ -16,6 +16,7 @@ import { DIGEST_SECTION, tableDigest } from './interp/digest.ts';
 import { CompileQueue } from './translate/compile-queue.ts';
 import { GuestCode, type Paging } from './translate/guest-code.ts';
 import type { TranslateOptions, TranslationRequest } from './translate/region.ts';
+import { RegionLog } from './translate/region-log.ts';
 import { RegionTable } from './translate/region-table.ts';
 import { RegionTier, thresholdOf, type Translate } from './translate/region-tier.ts';
 import { type MemoryUnit, RUN_EXIT } from './unit.ts';
@@ -81,6 +82,8 @@ export class Interpreter implements MemoryUnit {
   readonly code: CodeCache;
   /** Translated code; what it lacks is interpreted. */
   readonly regions: RegionTable;
+  /** Kept for tools only. */
+  readonly log: RegionLog | undefined;
   /** Every warm function of the module by its name. */
   readonly warm: Readonly<Record<string, unknown>>;
   readonly #blocks: BlockIndex;
@@ -119,6 +122,8 @@ export class Interpreter implements MemoryUnit {
     const pages = new CodePages(memory.buffer, layout, this.area);
     this.#blocks = new BlockIndex(memory.buffer, pages, this.area);
     this.#tier = this.#createTier(options);
+    const wanted = options.translation?.options;
+    if (wanted?.keep === true || wanted?.limit !== undefined) this.log = new RegionLog();
     this.regions = new RegionTable({
       memory,
       area: this.area,
@@ -126,7 +131,9 @@ export class Interpreter implements MemoryUnit {
       blocks: this.#blocks,
       pages,
       heatOf: (host, mode) => this.#tier?.heatOf(host, mode) ?? S.HEAT_NEVER,
-      cacheBytes: options.translation?.options.cacheBytes,
+      cacheBytes: wanted?.cacheBytes,
+      limit: wanted?.limit,
+      log: this.log,
     });
     this.code = new CodeCache({
       buffer: memory.buffer,

@@ -8,6 +8,7 @@ import { VcpuMailbox } from '../machine/mailbox.ts';
 import type {
   Breakpoint,
   DebugControl,
+  RegionReport,
   SoftVcpu,
   SoftVcpuOptions,
   TranslationStats,
@@ -110,6 +111,16 @@ class InterpretedVcpu implements SoftVcpu {
   }
   translationStats(): TranslationStats | undefined {
     return this.#interpreter.translationStats();
+  }
+  regions(address?: bigint): RegionReport[] {
+    const { log } = this.#interpreter;
+    const { compilerOf } = this.#o;
+    const reports = log?.reports(address) ?? [];
+    if (compilerOf === undefined) return reports;
+    return reports.map((report) => {
+      const run = log?.functionOf(report.number);
+      return report.gone || run === undefined ? report : { ...report, compiler: compilerOf(run) };
+    });
   }
   setDebug(control: DebugControl): void {
     this.#debug = control;

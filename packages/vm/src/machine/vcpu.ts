@@ -92,6 +92,35 @@ export interface TranslateOptions {
   readonly cacheBytes?: number;
   /** Count instructions exactly on every path (deterministic mode). */
   readonly exactCount?: boolean;
+  /** Keep the WebAssembly of all regions, so that they can be explained. */
+  readonly keep?: boolean;
+  /** Regions put to use at most, and how many blocks the last of them may have (bisect; not with the tier `auto`). */
+  readonly limit?: number;
+  readonly lastBlocks?: number | undefined;
+  /** For tests of tools: rows whose text begins so are translated wrongly. */
+  readonly wrongRow?: string;
+}
+
+/** One translated region, as tools see it. */
+export interface RegionReport {
+  /** In the order in which regions were put to use, from 1. */
+  readonly number: number;
+  /** Linear address of its entry where it was translated. */
+  readonly rip: bigint;
+  readonly mode: number;
+  readonly blocks: number;
+  readonly instructions: number;
+  readonly codeBytes: number;
+  readonly entered: number;
+  /** Overwritten or evicted since. */
+  readonly gone: boolean;
+  /** Guest code it was made from, by the distance from its entry. */
+  readonly code: readonly { readonly offset: number; readonly bytes: Uint8Array }[];
+  /** Its module, and the name under which that exports its function. */
+  readonly wasm: Uint8Array;
+  readonly name: string;
+  /** Which of the host's compilers made its machine code; undefined when the host does not tell. */
+  readonly compiler?: string | undefined;
 }
 
 /** A vCPU's translated code, now and so far. */
@@ -108,6 +137,8 @@ export interface RegionCounters {
   readonly wasmBytes: number;
   /** Regions entered. */
   readonly entered: number;
+  /** The one put to use last, if they are kept. */
+  readonly last: RegionReport | undefined;
 }
 
 /** What translating did for a vCPU so far. */
@@ -162,6 +193,8 @@ export interface SoftVcpuOptions {
   readonly sampler?: VcpuSampler | undefined;
   /** For the tier `auto`. */
   readonly compiler?: CompileThread | undefined;
+  /** Which compiler made a WebAssembly function's machine code, if the host can tell. */
+  readonly compilerOf?: ((run: object) => string | undefined) | undefined;
 }
 
 /** Another thread that translates for a vCPU; it has the machine's memory. Neither call waits. */
@@ -178,4 +211,6 @@ export interface SoftVcpu extends Vcpu {
   retired(): bigint;
   /** undefined: nothing is translated. */
   translationStats(): TranslationStats | undefined;
+  /** Regions that contain linear address `address`, or all; none unless they are kept. */
+  regions(address?: bigint): RegionReport[];
 }

@@ -10,7 +10,7 @@ import type { VcpuMailbox } from '../machine/mailbox.ts';
 import { Request } from '../machine/mailbox.ts';
 import type { GuestMemory } from '../machine/memory.ts';
 import type { Backends, GuestRequest } from '../machine/platform.ts';
-import type { DebugControl, TranslationStats, VcpuExit } from '../machine/vcpu.ts';
+import type { DebugControl, RegionReport, TranslationStats, VcpuExit } from '../machine/vcpu.ts';
 import { resetVcpu } from '../machine/vcpu-reset.ts';
 import type { VcpuRecord } from '../machine/vcpu-state.ts';
 import type { Profile } from './profile/profile.ts';
@@ -199,6 +199,12 @@ export class Machine {
       return 'paused';
     });
     return trace;
+  }
+
+  /** Translated regions of the first vCPU that contain `address`, or all; the machine is paused afterwards. */
+  async debugRegions(address: bigint | undefined): Promise<readonly RegionReport[]> {
+    await this.debugStop();
+    return (await this.#parts.threads[0]?.regions(address)) ?? [];
   }
 
   // ---- inside ----

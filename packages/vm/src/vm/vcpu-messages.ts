@@ -2,7 +2,7 @@
  * What the main thread and a vCPU's thread say to each other. A running vCPU reads no messages: a STOP request in
  * its mailbox comes first. Every command has exactly one reply, in order.
  */
-import type { DebugControl, SoftVcpu, TranslationStats, VcpuExit } from '../machine/vcpu.ts';
+import type { DebugControl, RegionReport, SoftVcpu, TranslationStats, VcpuExit } from '../machine/vcpu.ts';
 import type { GuestMemory } from '../machine/memory.ts';
 import type { VcpuRecord } from '../machine/vcpu-state.ts';
 import type { Profile } from './profile/profile.ts';
@@ -14,6 +14,7 @@ export type VcpuCommand =
   | { readonly op: 'save' }
   | { readonly op: 'debug'; readonly control: DebugControl }
   | { readonly op: 'run' }
+  | { readonly op: 'regions'; readonly address: bigint | undefined }
   | { readonly op: 'trace'; readonly request: TraceRequest };
 
 export interface VcpuReply {
@@ -27,6 +28,8 @@ export interface VcpuReply {
   readonly translation?: TranslationStats | undefined;
   /** After 'save'. */
   readonly record?: VcpuRecord;
+  /** After 'regions'. */
+  readonly regions?: readonly RegionReport[];
   /** After 'trace'. */
   readonly trace?: Trace;
 }
@@ -54,6 +57,8 @@ export function executeCommand(
         profile: sampler?.profile(),
         translation: vcpu.translationStats(),
       };
+    case 'regions':
+      return { regions: vcpu.regions(command.address) };
     case 'trace':
       return { trace: traceVcpu(vcpu, memory, command.request), retired: vcpu.retired() };
   }

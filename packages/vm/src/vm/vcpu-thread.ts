@@ -1,6 +1,6 @@
 /** The main thread's view of a vCPU's thread, whatever the host makes threads of. */
 import { VmError } from '../base/errors.ts';
-import type { DebugControl, TranslationStats, VcpuExit } from '../machine/vcpu.ts';
+import type { DebugControl, RegionReport, TranslationStats, VcpuExit } from '../machine/vcpu.ts';
 import type { VcpuRecord } from '../machine/vcpu-state.ts';
 import type { Profile } from './profile/profile.ts';
 import type { Trace, TraceRequest } from './trace.ts';
@@ -88,6 +88,11 @@ export class VcpuThread {
     if (trace === undefined) throw new Error('invariant broken: a vCPU traced nothing');
     this.#retired = retired ?? this.#retired;
     return trace;
+  }
+
+  /** Translated regions that contain linear address `address`, or all. */
+  async regions(address: bigint | undefined): Promise<readonly RegionReport[]> {
+    return (await this.#ask({ op: 'regions', address })).regions ?? [];
   }
 
   /** Ends the thread. What is still awaited is rejected. */

@@ -40,7 +40,7 @@ export function compileJob(
     const compiled = module === null ? null : new wasm.Module(module.bytes);
     return {
       requests: job.requests.length,
-      module: module === null ? null : sendable(module),
+      module: module === null ? null : sendable(module, options.keep === true),
       compiled,
       wasmBytes: module?.bytes.length ?? 0,
       translateNs: translated - started,
@@ -59,11 +59,11 @@ export function compileJob(
   }
 }
 
-/** Without the module's bytes, and with ranges that do not drag a larger buffer along. */
-function sendable(module: TranslatedModule): TranslatedModule {
+/** Without the module's bytes, unless they are wanted, and with ranges that do not drag a larger buffer along. */
+function sendable(module: TranslatedModule, withBytes: boolean): TranslatedModule {
   const regions = module.regions.map((region) => ({
     ...region,
     ranges: region.ranges.map(({ host, bytes }) => ({ host, bytes: bytes.slice() })),
   }));
-  return { ...module, bytes: new Uint8Array(0), regions };
+  return { ...module, bytes: withBytes ? module.bytes : new Uint8Array(0), regions };
 }

@@ -9,6 +9,7 @@ import { wasm, type WasmFunction, type WasmModule, type WasmTable } from '../../
 import * as S from '../../x86/state.ts';
 import type { BlockIndex } from '../block-index.ts';
 import type { CodePages } from '../code-pages.ts';
+import type { RegionLog } from './region-log.ts';
 import type { TranslatedModule, TranslatedRegion } from './region.ts';
 
 /** Bytes that a region occupies beside the machine code: function objects, table entries, bookkeeping. */
@@ -30,6 +31,9 @@ export interface RegionTableOptions {
   /** Executions of a block before its translation is asked for (again). */
   readonly heatOf: (host: number, mode: number) => number;
   readonly cacheBytes?: number | undefined;
+  readonly log?: RegionLog | undefined;
+  /** Regions put to use at most. */
+  readonly limit?: number | undefined;
 }
 
 export interface CompiledModule {
@@ -83,10 +87,16 @@ export class RegionTable {
     this.#table.set(0, this.#void);
   }
 
+  /** Regions put to use so far. */
+  get installed(): number {
+    return this.#installed;
+  }
+
   counters(): RegionCounters {
     let entered = this.#entered;
     for (const region of this.#byKey.values()) entered += this.enteredAt(region.slot);
     return {
+      last: this.#o.log?.last(),
       entered,
       regions: this.#byKey.size,
       modules: this.#modules.size,
@@ -127,7 +137,10 @@ export class RegionTable {
    * @returns how many regions it installed
    */
   install(translated: TranslatedModule, compiled?: CompiledModule): number {
-    const wanted = translated.regions.filter((region) => this.#acceptable(region));
+    const most = (this.#o.limit ?? Infinity) - this.#installed;
+    const wanted = translated.regions
+      .filter((region) => this.#acceptable(region))
+      .slice(0, Math.max(0, most));
     this.#refused += translated.regions.length - wanted.length;
     if (wanted.length === 0) return 0;
     const cost = wanted.reduce((sum, r) => sum + costOf(r), 0);
@@ -137,7 +150,10 @@ export class RegionTable {
     const { exports } = new wasm.Instance(compiled?.module ?? new wasm.Module(translated.bytes), { env });
     const module: Module = { regions: new Set(), bytes: 0 };
     translated.regions.forEach((region, i) => {
-      if (wanted.includes(region)) this.#add(region, exports[`r${i}`] as WasmFunction, module);
+      if (!wanted.includes(region)) return;
+      const run = exports[`r${i}`] as WasmFunction;
+      const slot = this.#add(region, run, module);
+      if (slot > 0) this.#o.log?.installed(translated, i, run, () => this.enteredAt(slot));
     });
     if (module.regions.size === 0) return 0;
     this.#modules.add(module);
@@ -151,7 +167,8 @@ export class RegionTable {
     return region.pages.length <= S.REGION_MAX_PAGES && this.slotAt(region.host, region.mode) === 0;
   }
 
-  #add(source: TranslatedRegion, run: WasmFunction, module: Module): void {
+  /** @returns its slot, 0 when it came too late */
+  #add(source: TranslatedRegion, run: WasmFunction, module: Module): number {
     const host = source.host >>> 0;
     const { mode } = source;
     const region: Region = {
@@ -167,7 +184,7 @@ export class RegionTable {
       for (const page of pagesOf(region)) this.#unlink(page, region);
       this.#free.push(region.slot);
       this.#refused++;
-      return;
+      return 0;
     }
     const words = (this.#o.area + S.REGION_TABLE + (region.slot << S.REGION_SLOT_SHIFT)) >> 2;
     this.#i32[words] = source.pages.length;
@@ -182,6 +199,7 @@ export class RegionTable {
     this.#bytes += costOf(source);
     const block = this.#o.blocks.find(host, mode);
     if (block !== 0) this.#o.blocks.setRegion(block, region.slot, S.HEAT_NEVER);
+    return region.slot;
   }
 
   #newSlot(): number {
@@ -243,6 +261,7 @@ export class RegionTable {
   /** The caller makes the jump cache forget it. */
   #drop(region: Region): void {
     const { slot, host, mode, module } = region;
+    this.#o.log?.dropped(host, mode);
     this.#table.set(slot, this.#void);
     this.#entered += this.enteredAt(slot);
     this.#i32[(this.#o.area + S.REGION_COUNTS + slot * 4) >> 2] = 0;

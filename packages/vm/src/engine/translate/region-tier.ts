@@ -42,6 +42,8 @@ export interface RegionTierOptions {
 
 export class RegionTier implements RegionSlots {
   readonly #o: RegionTierOptions;
+  /** Of every region but the last that `limit` permits. */
+  readonly #options: TranslateOptions;
   readonly #threshold: number;
   #requests = 0;
   #declined = 0;
@@ -54,6 +56,7 @@ export class RegionTier implements RegionSlots {
 
   constructor(options: RegionTierOptions) {
     this.#o = options;
+    this.#options = { ...options.options, lastBlocks: undefined };
     this.#threshold = thresholdOf(options.options);
   }
 
@@ -85,9 +88,13 @@ export class RegionTier implements RegionSlots {
     if (options.tier === 'off') return [];
     this.#requests++;
     if (options.tier === 'auto' && queue !== undefined) return queue.add(request, paging());
+    const { limit = Infinity } = options;
+    const next = this.#o.table().installed + 1;
+    if (next > limit) return undefined;
+    const wanted = next === limit ? options : this.#options;
     source.setPaging(paging());
     const started = nowNs();
-    const module = translate(source, [request], options);
+    const module = translate(source, [request], wanted);
     this.#translateNs += nowNs() - started;
     if (module === null) this.#declined++;
     else this.#install(module);

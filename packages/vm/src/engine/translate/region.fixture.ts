@@ -123,6 +123,7 @@ export function handMade(regions: readonly HandMade[]): TranslatedModule {
     bytes: module.write({ min: 1, max: 65536 }),
     imports: usesFill ? ['region_fill'] : [],
     regions: regions.map(({ host, mode, ranges, pages = [], codeBytes = 50 }) => ({
+      rip: 0n,
       host,
       mode,
       ranges,

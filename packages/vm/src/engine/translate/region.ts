@@ -32,6 +32,8 @@ export interface RegionRange {
 }
 
 export interface TranslatedRegion {
+  /** Linear address of the entry where it was translated; for tools only. */
+  readonly rip: bigint;
   /** Host address of the entry's first byte. */
   readonly host: number;
   /** BLOCK_MODE under which it was translated (state.ts). */

@@ -85,18 +85,20 @@ function prepare(source: CodeSource, request: TranslationRequest, options: Trans
     const host = reader.hostOf(offset);
     return host === 0 ? 0 : source.heat(host, request.mode);
   };
-  const blocks = formGraph(reader, heat, LIMITS[request.level ?? 1]);
+  const limits = LIMITS[request.level ?? 1];
+  const blocks = formGraph(reader, heat, { ...limits, maxBlocks: options.lastBlocks ?? limits.maxBlocks });
   const [entry] = blocks;
   if (entry === undefined || (entry.instructions.length === 0 && entry.end.k === 'stop')) return null;
   const flow = flowOf(entry);
   const first = entry.instructions[0] ?? ('insn' in entry.end ? entry.end.insn : null);
   if (first === null) return null;
-  const ops = new RegionOps({ row: first.row, opsize: first.opsize, memory: first.memory });
+  const ops = new RegionOps({ row: first.row, opsize: first.opsize, memory: first.memory }, options.wrongRow);
   const staged = stageBlocks(ops, flow);
   const used = flow.nodes.map((node) => node.block);
   const name = `region ${BigInt.asUintN(64, request.rip).toString(16)}`;
   return {
     region: {
+      rip: request.rip,
       host: request.host,
       mode: request.mode,
       pages: pagesOf(reader, used),

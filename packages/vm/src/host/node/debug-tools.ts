@@ -3,7 +3,7 @@ import { VmError } from '../../base/errors.ts';
 import type { CodeMode } from '../../engine/explain.ts';
 import { extractVmlinux } from '../../firmware/kernel/vmlinux.ts';
 import { parseElf } from '../../firmware/loaders/elf.ts';
-import type { TranslationStats } from '../../machine/vcpu.ts';
+import type { RegionReport, TranslationStats } from '../../machine/vcpu.ts';
 import type { TraceFormatter } from '../../vm/trace-format.ts';
 import { nodeDecompressor } from './decompressor.ts';
 
@@ -26,8 +26,13 @@ export async function explainFile(file: Uint8Array, o: ExplainFileOptions): Prom
         'Take an address of the kernel as it is linked, for example 0xffffffff81000000; --base ADDRESS for plain code',
     });
   }
+  return explainBytes(o.address, bytes, o.mode ?? 2);
+}
+
+/** What the engine makes of the code `bytes` at `address`. */
+export async function explainBytes(address: bigint, bytes: Uint8Array, mode: CodeMode): Promise<string[]> {
   const { explain } = await import('../../engine/explain.ts');
-  return explain({ address: o.address, bytes, mode: o.mode ?? 2 });
+  return explain({ address, bytes, mode });
 }
 
 function from(bytes: Uint8Array, offset: bigint): Uint8Array | undefined {
@@ -52,6 +57,18 @@ async function kernelCode(file: Uint8Array, address: bigint): Promise<Uint8Array
 export async function translationReport(stats: TranslationStats, retired: bigint): Promise<string[]> {
   const report = await import('../../engine/translate/report.ts');
   return report.translationReport(stats, retired);
+}
+
+/** A translated region: guest code and WebAssembly, line by line. */
+export async function regionText(region: RegionReport): Promise<string[]> {
+  const text = await import('../../engine/translate/region-text.ts');
+  return text.regionText(region);
+}
+
+/** A translated region in one line. */
+export async function regionLine(region: RegionReport): Promise<string> {
+  const text = await import('../../engine/translate/region-text.ts');
+  return text.regionLine(region);
 }
 
 export async function traceFormatter(): Promise<TraceFormatter> {

@@ -8,6 +8,7 @@ import { executeCommand, type VcpuCommand } from '../../vm/vcpu-messages.ts';
 import { Sampler } from '../../vm/profile/sampler.ts';
 import type { SharedParts } from '../../vm.ts';
 import type { WasmModule } from '../../wasm/api.ts';
+import { compilerOf } from './compiler-of.ts';
 import { type ClockOrigin, createClock } from './clock.ts';
 import { startCompileThread } from './compile-thread.ts';
 import { random } from './random.ts';
@@ -37,6 +38,7 @@ const vcpu = createSoftVcpu({
   sampler,
   translate,
   compiler: compiler(),
+  compilerOf: translate.keep === true ? compilerOf : undefined,
 });
 
 function compiler(): CompileThread | undefined {
