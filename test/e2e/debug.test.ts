@@ -51,6 +51,11 @@ for (const [args, says] of [
   [['explain', kernel, 'main'], /'main' is no address/],
   [['explain', kernel, '0x100000', '--mode', '128'], /no 128-bit code/],
   [['explain', kernel, '0x900000000'], /no code at 0x900000000/],
+  [['explain', '0x1000'], /the guest needs a command/],
+  [['regions', '--count', '5'], /the guest needs a command/],
+  [['regions', '--translate', 'never', '--', 'true'], /no way to translate called 'never'/],
+  [['bisect'], /a command for the guest/],
+  [['bisect', '--translate', 'auto', '--', 'true'], /in the same order only/],
   [['trace', '--blocks', '0'], /'0' is no count/],
   [['trace', '--blocks', '1', '--instructions', '1'], /instructions or blocks/],
 ] as const) {

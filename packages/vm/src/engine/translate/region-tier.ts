@@ -90,7 +90,7 @@ export class RegionTier implements RegionSlots {
     if (options.tier === 'auto' && queue !== undefined) return queue.add(request, paging());
     const { limit = Infinity } = options;
     const next = this.#o.table().installed + 1;
-    if (next > limit) return undefined;
+    if (next > limit) return [];
     const wanted = next === limit ? options : this.#options;
     source.setPaging(paging());
     const started = nowNs();
