@@ -9,7 +9,8 @@ import * as S from '../x86/state.ts';
 import { type BlockIndex, HEADER_BYTES } from './block-index.ts';
 import { handlerOf, MICRO } from './interp/handlers.ts';
 
-const MAX_INSTRUCTIONS = 64;
+/** Instructions in a block at most. */
+export const MAX_INSTRUCTIONS: number = 64;
 /** Room for records at first: a machine that booted keeps half of what it ever decoded. */
 const FIRST_ROOM = 8 << 20;
 /** Filled again within this many returns of the interpreter, the room doubles: the working set is larger. */
@@ -28,6 +29,8 @@ export interface CodeCacheOptions {
   readonly fetch: (rip: bigint) => number;
   /** What was translated, and how hot the rest has to become for it. */
   readonly regions?: RegionSlots | undefined;
+  /** A repeated string instruction gets a block of its own: what it counts depends on its operands. */
+  readonly exact?: boolean | undefined;
   /** Called after blocks were dropped: jump-cache entries may point at them. */
   readonly dropped: () => void;
 }
@@ -118,6 +121,8 @@ export class CodeCache {
         at += out.length;
         break;
       }
+      const alone = this.#o.exact === true && (row.bits & ROW_BIT.STRING) !== 0 && (out.rep || out.repne);
+      if (alone && instructions > 0) break;
       const fault = at - host + out.length > room ? GENERAL_PROTECTION : fpuFault(row, mode);
       if (fault !== 0) {
         this.#micro(MICRO.UNDEFINED, at - host, instructions, fault);
@@ -128,7 +133,7 @@ export class CodeCache {
       }
       at += out.length;
       instructions++;
-      if (secondBytes > 0) break;
+      if (secondBytes > 0 || alone) break;
       if ((row.bits & ROW_BIT.STI) !== 0) extra = 2;
       if (extra > 0 && --extra === 0) break;
     }

@@ -49,6 +49,8 @@ export interface InterpreterOptions {
   readonly layout: MemoryLayout;
   readonly index: number;
   readonly hooks: InterpreterHooks;
+  /** BUDGET counts exactly (deterministic.ts). */
+  readonly exact?: boolean;
   /** Absent: nothing is translated. */
   readonly translation?: Translation | undefined;
 }
@@ -142,8 +144,11 @@ export class Interpreter implements MemoryUnit {
       areaBytes: VCPU_STRIDE,
       fetch: (rip) => this.#exports.fetch_host(this.area, rip),
       regions: this.#tier,
+      exact: options.exact,
       dropped: () => this.#newGeneration(true),
     });
+    this.#set(S.EXACT_COUNT, options.exact === true ? 1 : 0);
+    this.#set(S.DEVICE_LEAVES, 0);
     this.#setLayout();
   }
 
@@ -271,9 +276,21 @@ export class Interpreter implements MemoryUnit {
     this.#set(S.BUDGET, instructions);
   }
 
-  #leaveSoon(): void {
+  /** Ends the run at the next block boundary. */
+  leaveSoon(): void {
     const budget = this.#get(S.BUDGET);
     if (budget > 0) this.#set(S.BUDGET, budget - S.BUDGET_LEAVE);
+  }
+
+  /** Should an instruction that meets device memory leave before (FAULT_DEVICE)? */
+  set devicesLeave(leave: boolean) {
+    this.#set(S.DEVICE_LEAVES, leave ? 1 : 0);
+  }
+  /** True once after an instruction left for that reason. */
+  takeDeviceLeave(): boolean {
+    if (this.#get(S.FAULT) !== S.FAULT_DEVICE) return false;
+    this.#set(S.FAULT, 0);
+    return true;
   }
 
   #get(offset: number): number {
@@ -402,7 +419,7 @@ export class Interpreter implements MemoryUnit {
     this.#set(S.ALIGNMENT_CHECK, checkAlignment ? 1 : 0);
     this.#set(S.DATA_BREAKPOINTS, dataBreakpoints(dr7) || this.#watching ? 1 : 0);
     // who begins to single-step must come back to the run loop first
-    if (!this.#single && ((flags & S.FLAG.TF) !== 0 || breakpoints)) this.#leaveSoon();
+    if (!this.#single && ((flags & S.FLAG.TF) !== 0 || breakpoints)) this.leaveSoon();
     const B = S.BLOCK_MODE_BIT;
     const mode =
       codeMode |

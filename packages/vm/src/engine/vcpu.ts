@@ -16,8 +16,9 @@ import type {
 } from '../machine/vcpu.ts';
 import type { VcpuRecord } from '../machine/vcpu-state.ts';
 import type { WasmModule } from '../wasm/api.ts';
+import { CountedRun } from './deterministic.ts';
 import { GuestClock } from './guest-clock.ts';
-import { Interpreter } from './interpreter.ts';
+import { Interpreter, type RunResult } from './interpreter.ts';
 import { Cpu, createSystem, type SystemUnit } from './system/index.ts';
 import type { Translate } from './translate/region-tier.ts';
 import { translate as translateRegions } from './translate/translate.ts';
@@ -40,6 +41,8 @@ class InterpretedVcpu implements SoftVcpu {
   readonly #system: SystemUnit;
   readonly #mailbox: VcpuMailbox;
   readonly #clock: GuestClock;
+  /** Deterministic mode. */
+  readonly #counted: CountedRun | undefined;
   #debug: DebugControl = NO_DEBUG;
   /** A debugger's watchpoint that the instruction in progress met. */
   #watched: Breakpoint | null = null;
@@ -71,29 +74,45 @@ class InterpretedVcpu implements SoftVcpu {
               nowNs: () => options.clock.nowNs(),
               compiler: options.compiler,
             },
+      exact: options.counted !== undefined,
       hooks: {
         mmioRead: (low, high, bytes) => {
           const gpa = high * 2 ** 32 + low;
+          if (this.#counted !== undefined) this.#interpreter.leaveSoon();
           const own = this.#system.mmioRead(gpa, bytes);
           return own >= 0 ? own : bus.readMmio(gpa, bytes as 1 | 2 | 4);
         },
         mmioWrite: (low, high, bytes, value) => {
           const gpa = high * 2 ** 32 + low;
+          if (this.#counted !== undefined) this.#interpreter.leaveSoon();
           if (!this.#system.mmioWrite(gpa, bytes, value >>> 0))
             bus.writeMmio(gpa, bytes as 1 | 2 | 4, value >>> 0);
         },
-        system: (operation, record) => this.#system.operation(operation, record),
+        system: (operation, record) =>
+          this.#counted === undefined
+            ? this.#system.operation(operation, record)
+            : this.#counted.operation(operation, record),
         watch: (low, high, bytes, write) =>
           this.#watch((BigInt(high) << 32n) | BigInt(low), bytes, write !== 0),
       },
     });
-    this.#system = createSystem(new Cpu(memory.buffer, index), this.#interpreter, {
+    const cpu = new Cpu(memory.buffer, index);
+    this.#system = createSystem(cpu, this.#interpreter, {
       bus,
       clock: this.#clock,
       random: options.random,
       mailboxes,
       model: options.model,
+      onInterrupt: options.counted === undefined ? undefined : (vector) => this.#counted?.interrupted(vector),
     });
+    const machine = {
+      cpu,
+      interpreter: this.#interpreter,
+      system: this.#system,
+      mailbox: this.#mailbox,
+      layout,
+    };
+    this.#counted = options.counted === undefined ? undefined : new CountedRun(options.counted, machine);
   }
 
   load(record: VcpuRecord, resumes = false): void {
@@ -107,7 +126,7 @@ class InterpretedVcpu implements SoftVcpu {
     return this.#system.save();
   }
   retired(): bigint {
-    return BigInt(this.#retired);
+    return BigInt(this.#counted?.count ?? this.#retired);
   }
   translationStats(): TranslationStats | undefined {
     return this.#interpreter.translationStats();
@@ -133,12 +152,14 @@ class InterpretedVcpu implements SoftVcpu {
       return this.#loop();
     } finally {
       this.#clock.stop();
+      this.#counted?.flush();
     }
   }
 
   #loop(): VcpuExit {
     const system = this.#system;
     for (;;) {
+      this.#counted?.between();
       const next = system.pollEvents();
       this.#dropCode();
       switch (next) {
@@ -168,30 +189,44 @@ class InterpretedVcpu implements SoftVcpu {
     const stepping = system.stepping();
     const debugging = this.#debug.singleStep || this.#debug.breakpoints.length > 0;
     const wholeBlocks = this.#debug.wholeBlocks === true && this.#debug.breakpoints.length === 0;
-    const single = stepping || (debugging && !wholeBlocks) || system.instructionLimit() === 1;
+    const alone = stepping || (debugging && !wholeBlocks) || system.instructionLimit() === 1;
     const toSample = this.#o.sampler?.left() ?? Infinity;
-    const nearSample = toSample <= SAMPLE_WINDOW;
-    interpreter.setSingle(single || nearSample);
+    const single = this.#counted?.single(alone) ?? (alone || toSample <= SAMPLE_WINDOW);
+    interpreter.setSingle(single);
     interpreter.setRegions(!debugging);
     if (debugging) {
       const hit = this.#executeBreakpoint(interpreter.rip);
       if (hit !== null) return hit;
     }
     if (stepping && system.beforeInstruction()) return this.#deliver();
-    const unsampled = nearSample ? toSample : toSample - SAMPLE_WINDOW;
-    const budget = single || debugging ? 1 : Math.min(this.#budget(), unsampled);
-    interpreter.budget = budget;
-    const started = single && toSample === Infinity ? 0 : this.#clock.nowNs();
-    const result = interpreter.run();
-    const done = Math.max(0, budget - interpreter.budget);
-    this.#retired += done;
-    if (!single && done > 10_000) this.#measure(done, started);
-    this.#o.sampler?.ran(done, this.#clock.nowNs() - started);
+    const result =
+      this.#counted === undefined
+        ? this.#run(alone || debugging, toSample)
+        : this.#runCounted(this.#counted, single, alone || debugging);
     if (result === 'fault') {
       const exit = this.#deliver();
       if (exit !== null) return exit;
     } else if (stepping) system.afterInstruction();
     return debugging ? this.#debugStop() : null;
+  }
+
+  #run(one: boolean, toSample: number): RunResult {
+    const interpreter = this.#interpreter;
+    const unsampled = toSample <= SAMPLE_WINDOW ? toSample : toSample - SAMPLE_WINDOW;
+    const budget = one ? 1 : Math.min(this.#budget(), unsampled);
+    interpreter.budget = budget;
+    const started = one && toSample === Infinity ? 0 : this.#clock.nowNs();
+    const result = interpreter.run();
+    const done = Math.max(0, budget - interpreter.budget);
+    this.#retired += done;
+    if (!one && done > 10_000) this.#measure(done, started);
+    this.#o.sampler?.ran(done, this.#clock.nowNs() - started);
+    return result;
+  }
+  #runCounted(counted: CountedRun, single: boolean, one: boolean): RunResult {
+    counted.begin(single, one);
+    const result = this.#interpreter.run();
+    return counted.finish() ? 'boundary' : result;
   }
 
   #deliver(): VcpuExit | null {
@@ -213,6 +248,10 @@ class InterpretedVcpu implements SoftVcpu {
   }
 
   #sleep(): void {
+    if (this.#counted !== undefined) {
+      this.#counted.sleep();
+      return;
+    }
     const left = (this.#system.nextDeadlineNs() - this.#clock.nowNs()) / 1e6;
     if (left > 0) this.#mailbox.sleep(left);
   }

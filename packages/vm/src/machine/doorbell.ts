@@ -28,6 +28,11 @@ export class Doorbell {
     Atomics.notify(this.#words, SEQUENCE);
   }
 
+  /** Is something pending? */
+  get isPending(): boolean {
+    return Atomics.load(this.#words, PENDING) !== 0;
+  }
+
   /** Takes what is pending. */
   take(): number {
     return Atomics.exchange(this.#words, PENDING, 0);
@@ -45,7 +50,7 @@ export class Doorbell {
       const bits = this.take();
       if (bits !== 0) {
         handler(bits);
-        await this.#turn(++turns % TURNS_PER_REST === 0);
+        await this.turn(++turns % TURNS_PER_REST === 0);
         continue;
       }
       turns = 0;
@@ -55,7 +60,7 @@ export class Doorbell {
   }
 
   /** Resolves in a later turn of the event loop. */
-  async #turn(rest: boolean): Promise<void> {
+  async turn(rest = false): Promise<void> {
     const wait = Atomics.waitAsync(this.#words, TURN, 0, rest ? 1 : Number.POSITIVE_INFINITY);
     if (!rest) Atomics.notify(this.#words, TURN);
     if (wait.async) await wait.value;

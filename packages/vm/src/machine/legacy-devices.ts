@@ -2,7 +2,7 @@
  * The devices every machine has, over their slices of the shared memory. Each thread makes its own set of objects;
  * the state is shared. Offsets from DEVICES_BASE:
  *
- *   0x00000  doorbell, machine request word   0x04000  serial input ring
+ *   0x00000  doorbell, request word, meetings 0x04000  serial input ring
  *   0x01000  I/O APIC                         0x10000  serial output ring
  *   0x02000  i8042, CMOS, ACPI                0x40000  virtio slots, 0x1000 each
  *   0x03000  serial registers
@@ -16,9 +16,11 @@ import { Serial } from '../devices/serial/device.ts';
 import { Doorbell } from './doorbell.ts';
 import { DEVICES_BASE, type MemoryLayout, VCPU_BASE, VCPU_STRIDE } from './layout.ts';
 import { Request, VcpuMailbox } from './mailbox.ts';
+import type { MeetingAttendee } from './meeting.ts';
 
 const DOORBELL = DEVICES_BASE;
 const MACHINE_REQUEST = DEVICES_BASE + 0x100;
+export const MEETING: number = DEVICES_BASE + 0x200;
 const IOAPIC = DEVICES_BASE + 0x1000;
 const KEYBOARD = DEVICES_BASE + 0x2000;
 const CMOS = DEVICES_BASE + 0x2400;
@@ -28,7 +30,7 @@ export const VIRTIO_SLOTS: number = DEVICES_BASE + 0x40000;
 export const VIRTIO_SLOT_BYTES: number = 0x1000;
 
 /** Doorbell bits; virtio slot n has bit VIRTIO_SHIFT + n. */
-export const Bell = { SERIAL: 1, MACHINE: 2, VIRTIO_SHIFT: 8 } as const;
+export const Bell = { SERIAL: 1, MACHINE: 2, MEETING: 4, VIRTIO_SHIFT: 8 } as const;
 export const MachineRequest = { RESET: 1, POWER_OFF: 2 } as const;
 
 export interface LegacyDevices {
@@ -43,14 +45,20 @@ export interface LegacyDevices {
   readonly acpi: AcpiRegisters;
 }
 
+export function createDoorbell(buffer: SharedArrayBuffer): Doorbell {
+  return new Doorbell(buffer, DOORBELL);
+}
+
+/** @param meeting of a vCPU that counts: a guest that waits for the main thread meets it */
 export function createLegacyDevices(
   buffer: SharedArrayBuffer,
   layout: MemoryLayout,
   clock: Clock,
+  meeting?: MeetingAttendee,
 ): LegacyDevices {
   const mailboxes: VcpuMailbox[] = [];
   for (let i = 0; i < layout.vcpus; i++) mailboxes.push(new VcpuMailbox(buffer, VCPU_BASE + i * VCPU_STRIDE));
-  const doorbell = new Doorbell(buffer, DOORBELL);
+  const doorbell = createDoorbell(buffer);
   const machineRequest = new Int32Array(buffer, MACHINE_REQUEST, 1);
   // The vCPU that asks leaves its run loop before the next instruction; the main thread learns why.
   const ask = (request: number, leave: number): void => {
@@ -66,7 +74,10 @@ export function createLegacyDevices(
     doorbell,
     machineRequest,
     ioapic,
-    serial: new Serial(buffer, SERIAL, ioapic, () => doorbell.ring(Bell.SERIAL)),
+    serial: new Serial(buffer, SERIAL, ioapic, (waits) => {
+      if (waits && meeting !== undefined) meeting.ask(Bell.SERIAL);
+      else doorbell.ring(Bell.SERIAL);
+    }),
     i8042: new I8042(buffer, KEYBOARD, ioapic, reset),
     cmos: new Cmos(buffer, CMOS, clock),
     acpi: new AcpiRegisters(buffer, ACPI, ioapic, { reset, powerOff }),

@@ -84,6 +84,11 @@ export class VcpuMailbox {
 
   // ---- the vCPU's own side ----
 
+  /** As `takeAttention`, without clearing anything. */
+  get wantsAttention(): boolean {
+    return Atomics.load(this.words, ATTENTION) !== 0;
+  }
+
   /** True when somebody wants something; clears the poll word first, so nothing is lost. */
   takeAttention(): boolean {
     return Atomics.exchange(this.words, ATTENTION, 0) !== 0;

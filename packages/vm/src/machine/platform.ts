@@ -24,12 +24,15 @@ import { FrontBus } from './front-bus.ts';
 import type { MemoryLayout } from './layout.ts';
 import {
   Bell,
+  createDoorbell,
   createLegacyDevices,
   type LegacyDevices,
   MachineRequest,
+  MEETING,
   VIRTIO_SLOT_BYTES,
   VIRTIO_SLOTS,
 } from './legacy-devices.ts';
+import { MeetingAttendee, MeetingHost, type MeetingWork } from './meeting.ts';
 import { GuestMemory } from './memory.ts';
 import { describeDevices, type PlatformConfig, type VirtioConfig } from './platform-config.ts';
 
@@ -38,12 +41,16 @@ export * from './platform-config.ts';
 /** What the vCPU's thread lends its devices. */
 export interface FrontPorts {
   readonly clock: Clock;
+  /** Of a vCPU that counts instructions. */
+  readonly meeting?: MeetingAttendee | undefined;
 }
 
 /** What the main thread lends the devices. */
 export interface BackendPorts {
   readonly clock: Clock;
   readonly randomness: Randomness;
+  /** The machine is deterministic: devices serve its guest at meetings only. */
+  readonly meets?: boolean;
   /** Disk files by the name that the configuration uses. */
   readonly disks?: Readonly<Record<string, BlockFile>>;
 }
@@ -70,14 +77,21 @@ export function createFrontBus(
   config: PlatformConfig,
   ports: FrontPorts,
 ): IoBus {
-  const devices = createLegacyDevices(memory.buffer, layout, ports.clock);
+  const { clock, meeting } = ports;
+  const devices = createLegacyDevices(memory.buffer, layout, clock, meeting);
   const virtio = describeDevices(config).virtio.map(
     ({ irq }, slot) =>
-      new VirtioMmio(memory.buffer, slotOffset(slot), irq, devices.ioapic, () =>
-        devices.doorbell.ring(slotBell(slot)),
-      ),
+      new VirtioMmio(memory.buffer, slotOffset(slot), irq, devices.ioapic, () => {
+        if (meeting === undefined) devices.doorbell.ring(slotBell(slot));
+        else meeting.ask(slotBell(slot));
+      }),
   );
   return new FrontBus(devices, virtio);
+}
+
+/** What a vCPU that counts instructions meets the main thread with. */
+export function createMeetingAttendee(memory: { readonly buffer: SharedArrayBuffer }): MeetingAttendee {
+  return new MeetingAttendee(memory.buffer, MEETING, createDoorbell(memory.buffer), Bell.MEETING);
 }
 
 function slotOffset(slot: number): number {
@@ -97,7 +111,12 @@ function createModel(config: VirtioConfig, ports: BackendPorts): VirtioModel {
     case 'blk': {
       const file = ports.disks?.[config.disk];
       assert(file !== undefined, `disk ${config.disk} has no file`);
-      return new Blk({ file, readOnly: config.readOnly === true, serial: config.serial ?? config.disk });
+      return new Blk({
+        file,
+        readOnly: config.readOnly === true,
+        serial: config.serial ?? config.disk,
+        ...(ports.meets === true ? { inFlight: 1 } : {}),
+      });
     }
   }
 }
@@ -113,6 +132,7 @@ export class Backends {
   readonly consolePorts: ReadonlyMap<string, ConsolePort>;
   readonly #virtio: readonly VirtioHost[];
   readonly #devices: LegacyDevices;
+  readonly #meeting: MeetingHost | undefined;
   readonly #requestListeners: Set<(request: GuestRequest) => void> = new Set();
   #running = false;
 
@@ -120,7 +140,10 @@ export class Backends {
     const devices = createLegacyDevices(buffer, layout, ports.clock);
     const memory = new GuestMemory(buffer, layout, devices.mailboxes);
     this.#devices = devices;
-    this.serial = new SerialPort(devices.serial);
+    const [mailbox] = devices.mailboxes;
+    if (ports.meets === true && mailbox !== undefined)
+      this.#meeting = new MeetingHost(buffer, MEETING, mailbox, this.#meetingWork());
+    this.serial = new SerialPort(devices.serial, (work) => this.#enter(work));
     const pins = describeDevices(config).virtio;
     this.#virtio = config.virtio.map(
       (device, slot) =>
@@ -131,12 +154,34 @@ export class Backends {
           lines: devices.ioapic,
           memory,
           ring: () => devices.doorbell.ring(slotBell(slot)),
+          enter: this.#meeting === undefined ? undefined : (work) => this.#enter(work),
         }),
     );
     this.consolePorts = new Map(
       this.#consoles().flatMap(({ ports }) => ports.map((port) => [port.name, port])),
     );
     this.reset();
+  }
+
+  #meetingWork(): MeetingWork {
+    const { doorbell } = this.#devices;
+    return {
+      turn: () => doorbell.turn(),
+      idle: async () => void (await Promise.all(this.#virtio.map(({ model }) => model.quiesce()))),
+      busy: () => this.#running && doorbell.isPending,
+      held: () => this.serial.output.full || this.#consoles().some((console) => console.held),
+    };
+  }
+
+  /** Does what the guest may see, when it may. */
+  #enter(work: () => void): void {
+    if (this.#meeting === undefined) work();
+    else this.#meeting.enter(work);
+  }
+
+  /** Somebody waits for the vCPUs to stop. */
+  hurry(): void {
+    this.#meeting?.hurry();
   }
 
   /** Calls `listener` when the guest resets the machine or switches it off. Returns the way to stop. */
@@ -148,6 +193,7 @@ export class Backends {
   start(): void {
     if (this.#running) return;
     this.#running = true;
+    this.#meeting?.begin();
     for (const device of this.#virtio) device.resume();
     void this.#devices.doorbell.listen((bits) => this.#serve(bits));
   }
@@ -156,6 +202,7 @@ export class Backends {
   async pause(): Promise<void> {
     if (!this.#running) return;
     this.#running = false;
+    this.#meeting?.stopped();
     this.#devices.doorbell.stop();
     await Promise.all(this.#virtio.map((device) => device.pause()));
   }
@@ -201,11 +248,11 @@ export class Backends {
   }
 
   pressPowerButton(): void {
-    this.#devices.acpi.pressPowerButton();
+    this.#enter(() => this.#devices.acpi.pressPowerButton());
   }
 
   pressCtrlAltDel(): void {
-    this.#devices.i8042.pressCtrlAltDel();
+    this.#enter(() => this.#devices.i8042.pressCtrlAltDel());
   }
 
   save(): PlatformState {
@@ -237,6 +284,7 @@ export class Backends {
   }
 
   #serve(bits: number): void {
+    if ((bits & Bell.MEETING) !== 0) this.#meeting?.arrived();
     if ((bits & Bell.SERIAL) !== 0) this.serial.pump();
     for (const [slot, device] of this.#virtio.entries()) if ((bits & slotBell(slot)) !== 0) device.serve();
     if ((bits & Bell.MACHINE) !== 0) this.#announce();

@@ -6,7 +6,9 @@
  */
 import type { Clock, Randomness } from '../base/ports.ts';
 import type { IoBus } from './bus.ts';
+import type { CountedClock, CountedEvent, DeterministicSettings } from './deterministic.ts';
 import type { MemoryLayout } from './layout.ts';
+import type { MeetingAttendee } from './meeting.ts';
 import type { VcpuRecord } from './vcpu-state.ts';
 
 export interface CpuidLeaf {
@@ -191,6 +193,8 @@ export interface SoftVcpuOptions {
   /** Default: { tier: 'off' }. */
   readonly translate?: TranslateOptions | undefined;
   readonly sampler?: VcpuSampler | undefined;
+  /** Deterministic mode; `clock` is this one's. */
+  readonly counted?: CountedParts | undefined;
   /** For the tier `auto`. */
   readonly compiler?: CompileThread | undefined;
   /** Which compiler made a WebAssembly function's machine code, if the host can tell. */
@@ -203,6 +207,15 @@ export interface CompileThread {
   post(job: object): void;
   /** The next result, in any order; undefined when there is none yet. */
   take(): object | undefined;
+}
+
+/** What a vCPU that counts instructions needs. */
+export interface CountedParts {
+  readonly settings: DeterministicSettings;
+  readonly clock: CountedClock;
+  readonly meeting: MeetingAttendee;
+  /** Takes events in order. */
+  readonly report: (events: readonly CountedEvent[]) => void;
 }
 
 /** A vCPU of the soft engine. */

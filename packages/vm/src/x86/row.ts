@@ -74,6 +74,8 @@ export const ROW_BIT = {
   MEMORY_ONLY: 8192,
   REGISTER_ONLY: 16384,
   IGNORES_MOD: 32768,
+  /** A string instruction: REP repeats it. */
+  STRING: 65536,
 } as const;
 
 const OPERAND =

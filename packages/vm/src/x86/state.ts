@@ -186,6 +186,12 @@ export const STACK_MASK: number = 0x1c00;
 export const LINEAR_MASK: number = 0x1c08;
 export const CODE_BASE: number = 0x1c10;
 export const CODE_LIMIT: number = 0x1c18;
+/** 1 = BUDGET counts exactly: each iteration of a repeated string instruction is one (engine/deterministic.ts). i32 */
+export const EXACT_COUNT: number = 0x1cf8;
+/** 1 = an instruction leaves with FAULT_DEVICE before it touches device memory, i32. */
+export const DEVICE_LEAVES: number = 0x1cfc;
+/** In FAULT: no exception; the instruction at RIP wants to be executed alone. */
+export const FAULT_DEVICE: number = 0x8000;
 export const REGISTERS_END: number = 0x1d00;
 export const APIC_PAGE: number = 0x2000;
 export const ITLB: number = 0x4000;

@@ -32,17 +32,18 @@ export class Serial implements IoHandler {
   readonly #output: Uint8Array<SharedArrayBuffer>;
   readonly #lock: SpinLock;
   readonly #lines: InterruptLines;
-  readonly #ring: () => void;
+  readonly #ring: (waits: boolean) => void;
 
   /**
    * @param offsets of the words, the input ring and the output ring in the shared memory
-   * @param ring tells the main thread that output or room for input has appeared
+   * @param ring tells the main thread that output or room for input has appeared; `waits`: the guest may see what
+   *   comes of it
    */
   constructor(
     buffer: SharedArrayBuffer,
     offsets: { words: number; input: number; output: number },
     lines: InterruptLines,
-    ring: () => void,
+    ring: (waits: boolean) => void,
   ) {
     this.#words = new Int32Array(buffer, offsets.words, WORDS_BYTES / 4);
     this.#input = new Uint8Array(buffer, offsets.input, INPUT_BYTES);
@@ -154,7 +155,8 @@ export class Serial implements IoHandler {
       this.#updateLine();
     }
     this.#lock.unlock();
-    if (used === 0) this.#ring();
+    const stalls = used === OUTPUT_BYTES - 1;
+    if (used === 0 || stalls) this.#ring(stalls);
   }
 
   #receive(): number {
@@ -172,7 +174,7 @@ export class Serial implements IoHandler {
     const feed = left === 0 && this.#get(Word.HUNGRY) !== 0;
     if (feed) this.#put(Word.HUNGRY, 0);
     this.#lock.unlock();
-    if (feed) this.#ring();
+    if (feed) this.#ring(true);
     return byte;
   }
 

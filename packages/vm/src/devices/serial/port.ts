@@ -12,13 +12,16 @@ interface PendingInput {
 
 export class SerialPort {
   readonly #serial: Serial;
+  readonly #enter: (work: () => void) => void;
   readonly #listeners: Set<(bytes: Uint8Array) => void> = new Set();
   #input: PendingInput[] = [];
   /** What the guest wrote. A slow reader makes the guest's transmitter busy. */
   readonly output: ByteQueue;
 
-  constructor(serial: Serial) {
+  /** @param enter does work that the guest may see, when it may */
+  constructor(serial: Serial, enter: (work: () => void) => void = (work) => work()) {
     this.#serial = serial;
+    this.#enter = enter;
     this.output = new ByteQueue(KEPT_BYTES, () => this.pump());
   }
 
@@ -49,6 +52,10 @@ export class SerialPort {
   }
 
   #feed(): void {
+    if (this.#input.length > 0) this.#enter(() => this.#offer());
+  }
+
+  #offer(): void {
     for (let next = this.#input[0]; next !== undefined; next = this.#input[0]) {
       const count = this.#serial.offer(next.bytes);
       if (count < next.bytes.length) {

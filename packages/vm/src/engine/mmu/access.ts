@@ -74,6 +74,14 @@ function checks(b: B, va: E, bytes: E, access: E, leave: () => void): void {
   });
 }
 
+/** The instruction is executed alone first if devices want that. */
+function leaveBefore(b: B, leave: () => void): void {
+  b.if(b.state32(S.DEVICE_LEAVES), () => {
+    b.setState32(S.FAULT, S.FAULT_DEVICE);
+    leave();
+  });
+}
+
 const deviceRead = define('device_read', ['i64', 'i32'], 'i64', (b, gpa, bytes) => {
   b.if(bytes.eq(8), () => {
     const low = b.let(call('mmio_read', 'i32', gpa.wrap(), gpa.shrU(32).wrap(), i32(4)).u64());
@@ -104,12 +112,16 @@ const loadSlow = define('load_slow', ['i64', 'i32', 'i32'], 'i64', (b, va, bytes
   b.if(first.eqz(), () => b.return(i64(0)));
   const room = b.let(i32(4096).sub(va.wrap().and(0xfff)));
   b.if(bytes.leU(room), () => {
-    b.if(first.eq(DEVICE), () => b.return(call('device_read', 'i64', b.state64(S.WALK_GPA), bytes)));
+    b.if(first.eq(DEVICE), () => {
+      leaveBefore(b, () => b.return(i64(0)));
+      b.return(call('device_read', 'i64', b.state64(S.WALK_GPA), bytes));
+    });
     loadBySize(b, first, bytes);
   });
   const firstGpa = b.let(b.state64(S.WALK_GPA));
   const second = b.let(call('fill', 'i32', va.add(room.u64()), access));
   b.if(second.eqz(), () => b.return(i64(0)));
+  b.if(first.eq(DEVICE).or(second.eq(DEVICE)), () => leaveBefore(b, () => b.return(i64(0))));
   const secondGpa = b.let(b.state64(S.WALK_GPA));
   const value = b.var('i64', 0);
   const i = b.var('i32', 0);
@@ -153,6 +165,7 @@ const storeSlow = define('store_slow', ['i64', 'i64', 'i32'], null, (b, va, valu
   const room = b.let(i32(4096).sub(va.wrap().and(0xfff)));
   b.if(bytes.leU(room), () => {
     b.if(first.eq(DEVICE), () => {
+      leaveBefore(b, () => b.return());
       b.callVoid('device_write', b.state64(S.WALK_GPA), bytes, value);
       b.return();
     });
@@ -163,6 +176,7 @@ const storeSlow = define('store_slow', ['i64', 'i64', 'i32'], null, (b, va, valu
   const firstGpa = b.let(b.state64(S.WALK_GPA));
   const second = b.let(call('fill', 'i32', va.add(room.u64()), access));
   b.if(second.eqz(), () => b.return());
+  b.if(first.eq(DEVICE).or(second.eq(DEVICE)), () => leaveBefore(b, () => b.return()));
   const secondGpa = b.let(b.state64(S.WALK_GPA));
   const i = b.var('i32', 0);
   b.while(

@@ -264,6 +264,11 @@ export class Cpu {
     if (budget > 0) this.area.setInt32(S.BUDGET, budget - S.BUDGET_LEAVE, true);
   }
 
+  /** Is it about to leave for that reason? */
+  get leaving(): boolean {
+    return this.area.getInt32(S.BUDGET, true) < -S.BUDGET_LEAVE / 2;
+  }
+
   // ---- writes to guest memory ----
 
   /** Marks the page of host address `host` dirty. True: decoded code was made of the page. */

@@ -48,6 +48,8 @@ export interface SystemEnvironment {
   /** Of every vCPU of the machine, by index. */
   readonly mailboxes: readonly VcpuMailbox[];
   readonly model: CpuModel;
+  /** Told of every interrupt, NMI and debug trap that is delivered. */
+  readonly onInterrupt?: ((vector: number) => void) | undefined;
 }
 
 export interface SystemUnit {
@@ -60,6 +62,8 @@ export interface SystemUnit {
   pollEvents(): Next;
   /** Clock time of the next timer event, Infinity for none: bounds budgets and sleeps. */
   nextDeadlineNs(): number;
+  /** Clock time at which the timer next does anything at all, seen by the guest or not. */
+  timerDeadlineNs(): number;
   /** Budget until the next poll: 1 (one block) while stepping or in a shadow, else Infinity. */
   instructionLimit(): number;
   stepping(): boolean;
@@ -104,7 +108,7 @@ export function createSystem(cpu: Cpu, unit: MemoryUnit, environment: SystemEnvi
   const delivery = new Delivery(cpu, linear, tables, segments, unit);
   const transfers = new Transfers(cpu, linear, tables, segments, stack, delivery, unit);
   const returns = new Returns(cpu, linear, tables, segments, stack, transfers, events);
-  const interrupts = new Interrupts(cpu, delivery, events);
+  const interrupts = new Interrupts(cpu, delivery, events, environment.onInterrupt);
   const tsc = new TimeStampCounter(cpu, clock, model.tscKhz);
   const timer = new ApicTimer(clock, tsc);
   const apic = new Apic(cpu, timer, events, mailboxes, (vector) => bus.endOfInterrupt(vector));
@@ -131,6 +135,7 @@ export function createSystem(cpu: Cpu, unit: MemoryUnit, environment: SystemEnvi
     deliverInterrupt: (vector) => interrupts.deliverInterrupt(vector),
     pollEvents: () => poll.poll(),
     nextDeadlineNs: () => apic.deadlineNs,
+    timerDeadlineNs: () => timer.deadlineNs,
     instructionLimit: () => poll.limit,
     stepping: () => debug.stepping,
     beforeInstruction: () => debug.beforeInstruction(),

@@ -28,11 +28,18 @@ export class Interrupts {
   readonly #cpu: Cpu;
   readonly #delivery: Delivery;
   readonly #events: EventState;
+  readonly #onInterrupt: (vector: number) => void;
 
-  constructor(cpu: Cpu, delivery: Delivery, events: EventState) {
+  constructor(
+    cpu: Cpu,
+    delivery: Delivery,
+    events: EventState,
+    onInterrupt: (vector: number) => void = () => undefined,
+  ) {
     this.#cpu = cpu;
     this.#delivery = delivery;
     this.#events = events;
+    this.#onInterrupt = onInterrupt;
   }
 
   operations(): Operations {
@@ -91,6 +98,7 @@ export class Interrupts {
   deliverInterrupt(vector: number): Delivered {
     const cpu = this.#cpu;
     this.#events.activity = 'running';
+    this.#onInterrupt(vector);
     if (vector === VECTOR.DB) cpu.set32(S.DR + 56, cpu.get32(S.DR + 56) & ~DR7_GD);
     const event = { vector, errorCode: null, software: false, rip: cpu.rip, flags: cpu.rflags };
     return this.#delivery.deliver(event) ? 'delivered' : this.deliverException();

@@ -109,7 +109,8 @@ export class PortIo {
     const based = !long || segment === S.SEG.FS || segment === S.SEG.GS;
     const base = based ? cpu.segmentBase(segment) : 0n;
     const step = BigInt((cpu.systemFlags & S.FLAG.DF) !== 0 ? -size : size);
-    for (let i = 0; i < BURST; i++) {
+    const burst = cpu.get32(S.EXACT_COUNT) === 0 ? BURST : 1;
+    for (let i = 0; i < burst; i++) {
       const offset = cpu.gpr(pointer) & mask;
       const va = base + offset;
       const ok = pointer === RDI ? this.#inTo(va, port, size) : this.#outFrom(va, port, size);
@@ -119,7 +120,7 @@ export class PortIo {
       const count = ((cpu.gpr(RCX) & mask) - 1n) & mask;
       this.#advance(RCX, count, mask);
       if (count === 0n) break;
-      if (i === BURST - 1) {
+      if (i === burst - 1) {
         cpu.rip = cpu.instructionRip(record);
         return STATUS.JUMP;
       }

@@ -23,15 +23,35 @@ function targetAt(o: Ops, base: E, mask: E, write: boolean): E {
 }
 /** Ends the instruction to be resumed when somebody wants attention, or in single-step mode. */
 function poll(o: Ops): void {
-  o.if(attention(o), () => o.jump(o.rip));
+  o.if(attention(o), () => {
+    countLast(o);
+    o.jump(o.rip);
+  });
 }
 function attention(o: Ops): E {
   const stepping = o.state32(S.BLOCK_MODE).and(S.BLOCK_MODE_BIT.STEP);
   return o.hostLoad('i32.load', o.cpu, 0).or(stepping).or(o.state32(S.BUDGET).leS(0));
 }
-/** Charges the time of `n` elements: 128 bytes moved at once cost about as much as an instruction. */
+/**
+ * Charges `n` elements: where instructions are counted exactly each is one, otherwise 128 bytes moved at once cost
+ * about as much as an instruction.
+ */
 function charge(o: Ops, n: E): void {
-  o.setState32(S.BUDGET, o.state32(S.BUDGET).sub(n.mul(o.size).shrU(7).wrap()));
+  const cost = select(o.state32(S.EXACT_COUNT), n, n.mul(o.size).shrU(7));
+  o.setState32(S.BUDGET, o.state32(S.BUDGET).sub(cost.wrap()));
+}
+/** The last element was charged, and is counted once more as the instruction that ends. */
+function countLast(o: Ops): void {
+  o.setState32(S.BUDGET, o.state32(S.BUDGET).add(o.state32(S.EXACT_COUNT)));
+}
+/** At most so many elements that the budget holds, where it counts exactly; the instruction is alone in its block then. */
+function affordable(o: Ops, count: E): E {
+  const n = o.var('i64', count);
+  o.if(o.state32(S.EXACT_COUNT), () => {
+    const left = o.let(o.state32(S.BUDGET).s64());
+    o.if(left.ltU(count), () => n.set(left));
+  });
+  return n.get();
 }
 /** The count register under the address size; ends a loop (or the instruction) at zero. */
 function remaining(o: Ops, mask: E): E {
@@ -57,7 +77,7 @@ function repeat(
       o.loop(() => {
         const count = remaining(o, mask);
         const done = o.var('i64', 0);
-        if (chunk !== null) done.set(chunk(count));
+        if (chunk !== null) done.set(chunk(affordable(o, count)));
         o.if(done.get().eqz(), () => {
           once();
           done.set(1);
@@ -66,7 +86,11 @@ function repeat(
         advance(o, 1, i64(0).sub(n), mask);
         advanceBy(n);
         charge(o, n);
-        o.if(count.ne(n), () => poll(o));
+        o.if(
+          count.ne(n),
+          () => poll(o),
+          () => countLast(o),
+        );
       }),
   );
 }
@@ -135,13 +159,16 @@ function compare(o: Ops, mask: E, operands: () => [E, E], advanceOnce: () => voi
         const pair = operands();
         advance(o, 1, i64(-1), mask);
         advanceOnce();
+        o.setState32(S.BUDGET, o.state32(S.BUDGET).sub(o.state32(S.EXACT_COUNT)));
         const wanted = o.repeat.eq(S.RECORD_FLAG.REP);
         o.if(o.let(pair[0].eq(pair[1])).ne(wanted).or(count.eq(1)), () => {
           flags(pair);
+          countLast(o);
           o.break();
         });
         o.if(attention(o), () => {
           flags(pair);
+          countLast(o);
           o.jump(o.rip);
         });
       }),

@@ -31,6 +31,8 @@ export interface BlkOptions {
   readonly readOnly: boolean;
   /** Serial number as the guest reads it; cut at 20 bytes. */
   readonly serial: string;
+  /** Requests taken at a time; with 1 they are done in order. */
+  readonly inFlight?: number;
 }
 
 export class Blk implements VirtioModel {
@@ -41,6 +43,7 @@ export class Blk implements VirtioModel {
   readonly #readOnly: boolean;
   readonly #id: Uint8Array;
   readonly #capacityBytes: number;
+  readonly #maxInFlight: number;
   #transport: VirtioTransport | undefined;
   #inFlight = 0;
   #idle: (() => void)[] = [];
@@ -50,6 +53,7 @@ export class Blk implements VirtioModel {
   constructor(options: BlkOptions) {
     this.#file = options.file;
     this.#readOnly = options.readOnly;
+    this.#maxInFlight = Math.min(options.inFlight ?? MAX_IN_FLIGHT, MAX_IN_FLIGHT);
     this.features = F_SEG_MAX | F_BLK_SIZE | F_FLUSH | (options.readOnly ? F_RO : 0);
     this.#id = new Uint8Array(ID_BYTES);
     this.#id.set(asciiBytes(options.serial).subarray(0, ID_BYTES));
@@ -72,7 +76,7 @@ export class Blk implements VirtioModel {
   notify(index: number): void {
     const transport = this.#transport;
     if (transport === undefined) return;
-    while (this.#inFlight < MAX_IN_FLIGHT) {
+    while (this.#inFlight < this.#maxInFlight) {
       const chain = transport.pop(index);
       if (chain === undefined) return;
       if (chain.readableBytes < HEADER_BYTES || chain.writableBytes < 1) {
@@ -106,7 +110,7 @@ export class Blk implements VirtioModel {
     });
     if (this.#inFlight === 0) for (const idle of this.#idle.splice(0)) idle();
     // There is room for another request, of this life or the next.
-    if (this.#inFlight === MAX_IN_FLIGHT - 1) this.#transport?.again(index);
+    if (this.#inFlight === this.#maxInFlight - 1) this.#transport?.again(index);
   }
 
   async #execute(

@@ -94,6 +94,11 @@ export class Console implements VirtioModel {
     }
   }
 
+  /** Does output of the guest wait for a reader on the host? */
+  get held(): boolean {
+    return this.ports.some((port) => port.output.full);
+  }
+
   /** The host's side of port `id` has changed: new input, or room for output. */
   #wake(id: number): void {
     this.#transport?.enter(() => {

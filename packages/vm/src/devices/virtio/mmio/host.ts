@@ -32,6 +32,8 @@ export interface VirtioHostOptions {
   readonly memory: GuestMemory;
   /** Rings this slot's doorbell bit, for another turn. */
   readonly ring: () => void;
+  /** Does work that the guest may see, when it may: at once, unless the machine is deterministic. */
+  readonly enter?: ((work: () => void) => void) | undefined;
 }
 
 export class VirtioHost {
@@ -204,9 +206,12 @@ export class VirtioHost {
       fail: (reason) => this.#fail(reason),
       setConfig: (offset, bytes) => this.#setConfig(offset, bytes),
       enter: (transport, work) => {
-        this.#locked(() => {
-          if (this.#active === transport) work();
-        });
+        const locked = (): void =>
+          this.#locked(() => {
+            if (this.#active === transport) work();
+          });
+        if (this.#options.enter === undefined || this.#entered) locked();
+        else this.#options.enter(locked);
       },
     };
   }
