@@ -3,12 +3,21 @@
  * port that only listens, and a port that ends it.
  */
 import { readFileSync } from 'node:fs';
+import { hashRam, hashRecord } from '../../packages/vm/src/engine/state-hash.ts';
 import { loadLinux } from '../../packages/vm/src/firmware/loaders/linux.ts';
+import {
+  CountedClock,
+  DETERMINISTIC_DEFAULTS,
+  type DeterministicSettings,
+  eventLine,
+  seededRandomness,
+} from '../../packages/vm/src/machine/deterministic.ts';
 import { layoutMemory, PageFlag, VCPU_BASE } from '../../packages/vm/src/machine/layout.ts';
 import { GuestMemory } from '../../packages/vm/src/machine/memory.ts';
 import { Request, VcpuMailbox } from '../../packages/vm/src/machine/mailbox.ts';
 import type { Translate } from '../../packages/vm/src/engine/translate/region-tier.ts';
-import type { TranslateOptions, TranslationStats } from '../../packages/vm/src/machine/vcpu.ts';
+import { createMeetingAttendee } from '../../packages/vm/src/machine/platform.ts';
+import type { CountedParts, TranslateOptions, TranslationStats } from '../../packages/vm/src/machine/vcpu.ts';
 import { wasm } from '../../packages/vm/src/wasm/api.ts';
 import { softEngine } from '../oracle/parts.ts';
 import { FirmwareDma } from './firmware-dma.ts';
@@ -19,6 +28,8 @@ export interface Run {
   readonly end: string;
   readonly instructions: bigint;
   readonly stats: TranslationStats | undefined;
+  /** With `deterministic`: what happened, and hashes of RAM and vCPU at the end. */
+  readonly events: readonly string[];
 }
 
 export interface RunOptions {
@@ -28,6 +39,8 @@ export interface RunOptions {
   readonly timeoutMs?: number;
   readonly translate?: TranslateOptions | undefined;
   readonly translator?: Translate;
+  /** Counts instructions instead of time; the wall time is not limited then. */
+  readonly deterministic?: Partial<DeterministicSettings>;
 }
 
 export function runOnSoftEngine(elf: string, options: RunOptions = {}): Run {
@@ -44,7 +57,10 @@ export function runOnSoftEngine(elf: string, options: RunOptions = {}): Run {
   let end = '';
   const parts = softEngine(options.translate, options.translator);
   const firmware = new FirmwareDma(new GuestMemory(memory.buffer, layout, [mailbox]));
+  const events: string[] = [];
+  const counted = options.deterministic && countedParts(memory.buffer, options.deterministic, events);
   const vcpu = parts.createSoftVcpu({
+    counted,
     memory,
     module: parts.module,
     layout,
@@ -62,7 +78,7 @@ export function runOnSoftEngine(elf: string, options: RunOptions = {}): Run {
       writeMmio: () => {},
       endOfInterrupt: () => {},
     },
-    clock: {
+    clock: counted?.clock ?? {
       nowNs: () => {
         if (performance.now() - start > timeoutMs && end === '') {
           end = 'timeout';
@@ -72,12 +88,30 @@ export function runOnSoftEngine(elf: string, options: RunOptions = {}): Run {
       },
       realtimeNs: () => BigInt(Date.now()) * 1_000_000n,
     },
-    random: { fill: (target) => void crypto.getRandomValues(target as Uint8Array<ArrayBuffer>) },
+    random: counted
+      ? seededRandomness(1)
+      : { fill: (target) => void crypto.getRandomValues(target as Uint8Array<ArrayBuffer>) },
     model: parts.model,
     ...parts.options,
   });
   vcpu.load(image.vcpu);
   const exit = vcpu.run();
   if (end === '') end = exit.kind === 'shutdown' ? `shutdown: ${exit.why}` : exit.kind;
-  return { serial, end, instructions: vcpu.retired(), stats: vcpu.translationStats() };
+  if (counted) events.push(`end ${hashRam(memory.buffer, layout)} ${hashRecord(vcpu.save())}`);
+  return { serial, end, instructions: vcpu.retired(), events, stats: vcpu.translationStats() };
+}
+
+/** No device meets this machine's vCPU. */
+function countedParts(
+  buffer: SharedArrayBuffer,
+  wanted: Partial<DeterministicSettings>,
+  events: string[],
+): CountedParts {
+  const settings = { ...DETERMINISTIC_DEFAULTS, log: true, ...wanted };
+  return {
+    settings,
+    clock: new CountedClock(settings),
+    meeting: createMeetingAttendee({ buffer }),
+    report: (reported) => void events.push(...reported.map(eventLine)),
+  };
 }

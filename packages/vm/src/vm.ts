@@ -18,6 +18,12 @@ import {
   VCPU_BASE,
   VCPU_STRIDE,
 } from './machine/layout.ts';
+import {
+  CountedClock,
+  type CountedEvent,
+  type DeterministicSettings,
+  seededRandomness,
+} from './machine/deterministic.ts';
 import type { MachineState } from './machine/lifecycle.ts';
 import { VcpuMailbox } from './machine/mailbox.ts';
 import { GuestMemory } from './machine/memory.ts';
@@ -73,6 +79,10 @@ export interface VmConfig {
   readonly terminal?: TerminalSize | undefined;
   /** Sample where the guest is. */
   readonly profile?: ProfileRequest | undefined;
+  /** Counts instructions: the same inputs give the same run. */
+  readonly deterministic?: DeterministicSettings | undefined;
+  /** Told what happens in such a run, in order. */
+  readonly onEvent?: ((event: CountedEvent) => void) | undefined;
 }
 
 /** What a vCPU's thread needs besides the engine's module. Can be sent to it. */
@@ -82,6 +92,7 @@ export interface SharedParts {
   readonly platform: PlatformConfig;
   readonly model: CpuModel;
   readonly profile?: ProfileRequest | undefined;
+  readonly deterministic?: DeterministicSettings | undefined;
 }
 
 export interface VmPorts {
@@ -124,7 +135,12 @@ export class VirtualMachine implements AsyncDisposable {
     const layout = layoutMemory(config.memoryBytes);
     const memory = allocate(layout);
     const disks = Object.fromEntries(config.disks.map(({ file }, i) => [diskName(i), file]));
-    const backends = createBackends(memory.buffer, layout, platform, { ...ports, disks });
+    const { deterministic, onEvent } = config;
+    const backends = createBackends(memory.buffer, layout, platform, {
+      ...ports,
+      ...(deterministic === undefined ? {} : countedPorts(deterministic)),
+      disks,
+    });
     this.#backends = backends;
     this.#session = new GuestSession(guestPorts(this.#existing, backends));
     this.command =
@@ -139,12 +155,15 @@ export class VirtualMachine implements AsyncDisposable {
       platform,
       model: portableModel(layout.vcpus),
       profile: config.profile,
+      deterministic,
     });
     this.#machine = new Machine({
       memory: new GuestMemory(memory.buffer, layout, mailboxes),
       mailboxes,
       backends,
-      threads: mailboxes.map((_, i) => new VcpuThread(startThread, i)),
+      threads: mailboxes.map(
+        (_, i) => new VcpuThread(startThread, i, (events) => events.forEach((event) => onEvent?.(event))),
+      ),
       boot: () => bootImage(config, platform, layout, ports.decompressor),
       timer: ports.timer,
       noReboot: config.noReboot,
@@ -268,6 +287,19 @@ export class VirtualMachine implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.powerOff();
   }
+}
+
+/** What back ends of a deterministic machine get instead of the host's clock and randomness. */
+function countedPorts(settings: DeterministicSettings): {
+  readonly meets: true;
+  readonly clock: Clock;
+  readonly randomness: Randomness;
+} {
+  return {
+    meets: true,
+    clock: new CountedClock(settings),
+    randomness: seededRandomness(settings.seed),
+  };
 }
 
 function diskName(index: number): string {

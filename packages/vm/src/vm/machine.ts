@@ -275,6 +275,7 @@ export class Machine {
   /** Makes every vCPU leave its run loop. A thread that does not obey is ended, and with it the machine. */
   async #halt(): Promise<void> {
     this.#halting = true;
+    this.#parts.backends.hurry();
     for (const mailbox of this.#parts.mailboxes) mailbox.request(Request.STOP);
     const cancel = this.#parts.timer.after(HALT_TIMEOUT_MS, () => {
       void this.#each((thread) => thread.terminate());

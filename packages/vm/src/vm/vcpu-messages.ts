@@ -2,6 +2,7 @@
  * What the main thread and a vCPU's thread say to each other. A running vCPU reads no messages: a STOP request in
  * its mailbox comes first. Every command has exactly one reply, in order.
  */
+import type { CountedEvent } from '../machine/deterministic.ts';
 import type { DebugControl, RegionReport, SoftVcpu, TranslationStats, VcpuExit } from '../machine/vcpu.ts';
 import type { GuestMemory } from '../machine/memory.ts';
 import type { VcpuRecord } from '../machine/vcpu-state.ts';
@@ -32,6 +33,8 @@ export interface VcpuReply {
   readonly regions?: readonly RegionReport[];
   /** After 'trace'. */
   readonly trace?: Trace;
+  /** No reply: what happened in a run under way. */
+  readonly events?: readonly CountedEvent[];
 }
 
 /** The vCPU thread's whole life: one command, one reply. */

@@ -1,5 +1,6 @@
 /** The main thread's view of a vCPU's thread, whatever the host makes threads of. */
 import { VmError } from '../base/errors.ts';
+import type { CountedEvent } from '../machine/deterministic.ts';
 import type { DebugControl, RegionReport, TranslationStats, VcpuExit } from '../machine/vcpu.ts';
 import type { VcpuRecord } from '../machine/vcpu-state.ts';
 import type { Profile } from './profile/profile.ts';
@@ -35,9 +36,17 @@ export class VcpuThread {
   #profile: Profile | undefined;
   #translation: TranslationStats | undefined;
 
-  constructor(start: ThreadStarter, index: number) {
+  /** @param onEvents told what happens in a run of a machine that counts instructions */
+  constructor(
+    start: ThreadStarter,
+    index: number,
+    onEvents: (events: readonly CountedEvent[]) => void = () => undefined,
+  ) {
     this.#link = start(index, {
-      reply: (reply) => this.#waiters.shift()?.resolve(reply),
+      reply: (reply) => {
+        if (reply.events !== undefined) onEvents(reply.events);
+        else this.#waiters.shift()?.resolve(reply);
+      },
       failed: (error) => this.#fail(error),
     });
   }

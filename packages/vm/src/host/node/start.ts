@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { VmError } from '../../base/errors.ts';
 import { parseSize } from '../../base/size.ts';
 import type { TranslateOptions } from '../../machine/vcpu.ts';
+import { type DeterministicOptions, deterministicConfig } from '../../vm/deterministic-options.ts';
 import type { EngineWish } from '../../vm/engine-choice.ts';
 import type { TerminalSize } from '../../vm/guest-session.ts';
 import { type KernelFiles, type VmConfig, VirtualMachine, type VmPorts } from '../../vm.ts';
@@ -67,6 +68,11 @@ export interface VmOptions {
     /** Programs that may run in the guest, or folders of such: their functions are named. */
     readonly symbols?: readonly string[];
   };
+  /**
+   * Counts instructions: the same inputs give the same run, instruction by instruction. Time passes only as the guest
+   * executes, and skips what it sleeps; random numbers come from a seed, so nothing in such a guest is secret.
+   */
+  readonly deterministic?: boolean | DeterministicOptions;
   /** Ends the machine when aborted. */
   readonly signal?: AbortSignal;
 }
@@ -174,6 +180,7 @@ function vmConfig(options: VmOptions, disks: readonly RawDisk[], symbols?: Guest
       profile === undefined
         ? undefined
         : { interval: profile.interval ?? DEFAULT_INTERVAL, task: symbols?.kernel?.task },
+    ...deterministicConfig(options.deterministic ?? false),
   };
 }
 

@@ -1,10 +1,11 @@
 /** The file a vCPU's worker thread runs: front half of the devices, the engine, one command after the other. */
 import { parentPort, workerData } from 'node:worker_threads';
 import { createSoftVcpu } from '../../engine/vcpu.ts';
+import { CountedClock, type DeterministicSettings, seededRandomness } from '../../machine/deterministic.ts';
 import { GuestMemory } from '../../machine/memory.ts';
-import { createFrontBus } from '../../machine/platform.ts';
-import type { CompileThread, TranslateOptions } from '../../machine/vcpu.ts';
-import { executeCommand, type VcpuCommand } from '../../vm/vcpu-messages.ts';
+import { createFrontBus, createMeetingAttendee } from '../../machine/platform.ts';
+import type { CompileThread, CountedParts, TranslateOptions } from '../../machine/vcpu.ts';
+import { executeCommand, type VcpuCommand, type VcpuReply } from '../../vm/vcpu-messages.ts';
 import { Sampler } from '../../vm/profile/sampler.ts';
 import type { SharedParts } from '../../vm.ts';
 import type { WasmModule } from '../../wasm/api.ts';
@@ -20,10 +21,12 @@ interface WorkerData extends SharedParts {
   readonly translate: TranslateOptions;
 }
 
-const { memory, layout, platform, model, profile, index, module, clockOrigin, translate } =
+const { memory, layout, platform, model, profile, index, module, clockOrigin, deterministic } =
   workerData as WorkerData;
-const clock = createClock(clockOrigin);
-const bus = createFrontBus(memory, layout, platform, { clock });
+const translate = { ...(workerData as WorkerData).translate, exactCount: deterministic !== undefined };
+const counted = deterministic === undefined ? undefined : countedParts(deterministic);
+const clock = counted?.clock ?? createClock(clockOrigin);
+const bus = createFrontBus(memory, layout, platform, { clock, meeting: counted?.meeting });
 const guestMemory = new GuestMemory(memory.buffer, layout, []);
 const sampler = profile === undefined ? undefined : new Sampler(guestMemory, index, profile);
 const vcpu = createSoftVcpu({
@@ -33,11 +36,13 @@ const vcpu = createSoftVcpu({
   index,
   bus,
   clock,
-  random,
+  // another stream than the entropy device's
+  random: deterministic === undefined ? random : seededRandomness(~deterministic.seed),
   model,
   sampler,
   translate,
   compiler: compiler(),
+  counted,
   compilerOf: translate.keep === true ? compilerOf : undefined,
 });
 
@@ -50,3 +55,12 @@ function compiler(): CompileThread | undefined {
 parentPort?.on('message', (command: VcpuCommand) =>
   parentPort?.postMessage(executeCommand(vcpu, command, guestMemory, sampler)),
 );
+
+function countedParts(settings: DeterministicSettings): CountedParts {
+  return {
+    settings,
+    clock: new CountedClock(settings),
+    meeting: createMeetingAttendee(memory),
+    report: (events) => parentPort?.postMessage({ events } satisfies VcpuReply),
+  };
+}
