@@ -127,23 +127,23 @@ export class MeetingHost {
   }
 
   async #settle(): Promise<void> {
-    const { turn, idle, busy, held } = this.#work;
+    const work = this.#work;
     this.#settling = true;
     for (;;) {
       const change = new Promise<void>((resolve) => {
         this.#changed = resolve;
       });
-      await turn();
-      await idle();
-      if (busy()) continue;
-      if (held() && !this.#hurried) {
+      await work.turn();
+      await work.idle();
+      if (work.busy()) continue;
+      if (work.held() && !this.#hurried) {
         await change;
         continue;
       }
       // What the last step resolved has a turn to act in.
-      await turn();
-      await idle();
-      if (!busy() && (!held() || this.#hurried)) break;
+      await work.turn();
+      await work.idle();
+      if (!work.busy() && (!work.held() || this.#hurried)) break;
     }
     this.#settling = false;
     this.#open = false;
