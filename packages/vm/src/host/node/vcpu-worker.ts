@@ -28,7 +28,7 @@ const counted = deterministic === undefined ? undefined : countedParts(determini
 const clock = counted?.clock ?? createClock(clockOrigin);
 const bus = createFrontBus(memory, layout, platform, { clock, meeting: counted?.meeting });
 const guestMemory = new GuestMemory(memory.buffer, layout, []);
-const sampler = profile === undefined ? undefined : new Sampler(guestMemory, index, profile);
+const sampler = profile === undefined ? undefined : new Sampler(guestMemory, index, profile, cpuNs);
 const vcpu = createSoftVcpu({
   memory,
   module,
@@ -45,6 +45,12 @@ const vcpu = createSoftVcpu({
   counted,
   compilerOf: translate.keep === true ? compilerOf : undefined,
 });
+
+/** Processor time of this thread: other programs on the host do not count. */
+function cpuNs(): number {
+  const { user, system } = process.threadCpuUsage();
+  return (user + system) * 1000;
+}
 
 function compiler(): CompileThread | undefined {
   return translate.tier === 'auto'

@@ -23,7 +23,7 @@ export interface Sample {
   /** Code at the first frame, as far as its page goes. */
   readonly code: Uint8Array;
   count: number;
-  /** Host nanoseconds from the samples before to these. */
+  /** Nanoseconds of the host's processor from the samples before to these. */
   ns: number;
 }
 

@@ -32,13 +32,19 @@ export class Sampler implements VcpuSampler {
   #lost = 0;
   #late = 0;
   #instructions = 0;
+  readonly #cpuNs: (() => number) | undefined;
   #ns = 0;
-  #nsBefore = 0;
+  #nsBefore: number;
+  readonly #cpuStart: number;
   /** A kernel's page tables; those of user space may lack the kernel. */
   #kernelTables = 0n;
   #kernelBase = 0n;
 
-  constructor(memory: GuestMemory, index: number, request: ProfileRequest) {
+  /** @param cpuNs processor time of this thread so far; without it, the time that `ran` is told counts */
+  constructor(memory: GuestMemory, index: number, request: ProfileRequest, cpuNs?: () => number) {
+    this.#cpuNs = cpuNs;
+    this.#nsBefore = cpuNs?.() ?? 0;
+    this.#cpuStart = this.#nsBefore;
     this.#request = request;
     this.#memory = memory;
     this.#area = new DataView(memory.bytes.buffer, VCPU_BASE + index * VCPU_STRIDE, S.REGISTERS_END);
@@ -55,8 +61,9 @@ export class Sampler implements VcpuSampler {
     this.#left -= done;
     if (this.#left > 0) return;
     if (this.#left < 0) this.#late++;
-    this.#take(this.#ns - this.#nsBefore);
-    this.#nsBefore = this.#ns;
+    const now = this.#cpuNs?.() ?? this.#ns;
+    this.#take(now - this.#nsBefore);
+    this.#nsBefore = now;
     this.#left = this.#distance();
   }
 
@@ -69,7 +76,7 @@ export class Sampler implements VcpuSampler {
       lost: this.#lost,
       late: this.#late,
       instructions: this.#instructions,
-      ns: this.#ns,
+      ns: this.#cpuNs === undefined ? this.#ns : this.#nsBefore - this.#cpuStart,
     };
   }
 
