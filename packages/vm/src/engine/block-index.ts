@@ -3,7 +3,7 @@
  * when its bytes change. A block is named by the address of its header, which stands right before its records:
  *
  *   i32 host · bytes there · host of the second page · bytes there (0: does not cross) · records · decode mode ·
- *   heat · region slot (state.ts BLOCK)
+ *   heat · region slot · member (state.ts BLOCK)
  */
 import * as S from '../x86/state.ts';
 import type { CodePages } from './code-pages.ts';
@@ -74,6 +74,11 @@ export class BlockIndex {
     this.#i32[(block >> 2) + SLOT] = slot;
     this.#i32[(block >> 2) + HEAT] = heat;
   }
+  /** The block is part of a region that begins elsewhere. */
+  joinRegion(block: number, heat: number): void {
+    this.#i32[(block + S.BLOCK.MEMBER) >> 2] = 1;
+    if (this.regionOf(block) === 0) this.#i32[(block >> 2) + HEAT] = heat;
+  }
   heatOf(block: number): number {
     return this.#i32[(block >> 2) + HEAT] as number;
   }
@@ -84,7 +89,7 @@ export class BlockIndex {
   /** Adds the block whose header is at `block` and whose records follow it. */
   add(block: number, extent: BlockExtent): void {
     const { host, bytes, secondHost, secondBytes, count, mode, heat, slot } = extent;
-    this.#i32.set([host | 0, bytes, secondHost | 0, secondBytes, count, mode, heat, slot], block >> 2);
+    this.#i32.set([host | 0, bytes, secondHost | 0, secondBytes, count, mode, heat, slot, 0], block >> 2);
     this.expose(block);
     this.#remember(host >>> 12, block);
     if (secondBytes > 0) this.#remember(secondHost >>> 12, block);

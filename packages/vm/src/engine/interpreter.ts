@@ -168,7 +168,11 @@ export class Interpreter implements MemoryUnit {
     return new CompileQueue({
       thread,
       sent: () => Atomics.load(this.#i32, (this.area + S.COMPILED) >> 2),
-      heat: ({ host, mode }) => {
+      heat: ({ host, mode, level }) => {
+        if (level === 2) {
+          const slot = this.regions.slotAt(host, mode);
+          return slot === 0 ? -1 : this.regions.enteredAt(slot);
+        }
         const block = this.#blocks.find(host, mode);
         return block === 0 ? -1 : S.HEAT_NEVER - this.#blocks.heatOf(block);
       },
@@ -194,6 +198,10 @@ export class Interpreter implements MemoryUnit {
       }
       if (reason === RUN_EXIT.HOT) {
         this.#hot(this.#get(S.RECORD) - S.BLOCK.SIZE);
+        continue;
+      }
+      if (reason === RUN_EXIT.HOT_REGION) {
+        this.#hotRegion(this.#get(S.RECORD));
         continue;
       }
       if (this.#get(S.RECODE) !== 0) {
@@ -224,7 +232,19 @@ export class Interpreter implements MemoryUnit {
     }
   }
 
-  #reheat({ host, mode }: TranslationRequest): void {
+  /** The region at RIP is entered again and again: it is made anew with what it calls. */
+  #hotRegion(slot: number): void {
+    const identity = this.regions.identity(slot);
+    if (identity === undefined) return;
+    const again = this.#tier?.hot({ rip: this.#linearRip(), ...identity, level: 2 });
+    for (const request of again ?? []) this.#reheat(request);
+  }
+
+  #reheat({ host, mode, level }: TranslationRequest): void {
+    if (level === 2) {
+      this.regions.countAgain(host, mode);
+      return;
+    }
     const block = this.#blocks.find(host, mode);
     if (block === 0 || this.#blocks.regionOf(block) !== 0) return;
     this.#blocks.setRegion(block, 0, COLD * (this.#tier?.heatOf(host, mode) ?? S.HEAT_NEVER));

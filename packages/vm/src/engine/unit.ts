@@ -23,6 +23,8 @@ export const RUN_EXIT = {
   NO_BLOCK: 2,
   /** The block whose first record is RECORD got hot, and has not been executed this time. RIP is exact. */
   HOT: 3,
+  /** The region whose slot is in RECORD has been entered REGION_HOT times, and not this time. RIP is exact. */
+  HOT_REGION: 4,
 } as const;
 
 /** Access bits of `MemoryUnit.translate` and of page-fault error codes. */

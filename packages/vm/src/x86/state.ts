@@ -232,6 +232,8 @@ export const BLOCK = {
   HEAT: 24,
   /** Region slot, 0 = none. */
   SLOT: 28,
+  /** 1 = it was hot: some region has it inside. Its heat counts anew, for one that begins here. */
+  MEMBER: 32,
   SIZE: 40,
 } as const;
 /** Heat of a block that nobody wants translated. */

@@ -375,7 +375,16 @@ function enterRegion(a: Assembler, plainBlock: number, countLeft: number, type: 
   a.get(ENTRY_LOCAL);
   a.load(S.REGION_COUNTS);
   a.op(0x41, 1, 0x6a); // i32.const 1, add
+  a.tee(HEAT_LOCAL);
   a.store(S.REGION_COUNTS);
+  a.get(HEAT_LOCAL);
+  a.i32(S.REGION_HOT);
+  a.op(0x46, 0x04, 0x40); // i32.eq, if
+  a.get(CPU);
+  a.get(REC_LOCAL);
+  a.store(S.RECORD);
+  a.i32(RUN_EXIT.HOT_REGION);
+  a.op(0x0f, 0x0b); // return, end
   a.get(CPU);
   a.load(S.BUDGET);
   a.set(ENTRY_LOCAL);

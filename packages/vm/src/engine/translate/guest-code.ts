@@ -96,7 +96,10 @@ export class GuestCode implements CodeSource {
       if (this.#i32[way >> 2] !== (host | 0) || this.#i32[(way >> 2) + 1] !== mode) continue;
       const header = ((this.#i32[(way >> 2) + 2] as number) - S.BLOCK.SIZE) >> 2;
       const left = this.#i32[header + (S.BLOCK.HEAT >> 2)] as number;
-      const asked = left > S.HEAT_NEVER / 2 || this.#i32[header + (S.BLOCK.SLOT >> 2)] !== 0;
+      const asked =
+        left > S.HEAT_NEVER / 2 ||
+        this.#i32[header + (S.BLOCK.SLOT >> 2)] !== 0 ||
+        this.#i32[header + (S.BLOCK.MEMBER >> 2)] !== 0;
       return asked ? this.#threshold : Math.max(0, this.#threshold - left);
     }
     return 0;

@@ -50,6 +50,7 @@ interface Region {
   readonly slot: number;
   readonly host: number;
   readonly mode: number;
+  readonly level: 1 | 2;
   readonly ranges: readonly { readonly host: number; readonly bytes: number }[];
   readonly module: Module;
 }
@@ -114,6 +115,17 @@ export class RegionTable {
     return this.#byKey.get(keyOf(host, mode))?.slot ?? 0;
   }
 
+  /** What a region that became hot is made from; undefined when it can't grow. */
+  identity(slot: number): { readonly host: number; readonly mode: number } | undefined {
+    const region = this.#regions[slot];
+    return region?.level === 1 ? { host: region.host, mode: region.mode } : undefined;
+  }
+  /** Lets a region become hot again. */
+  countAgain(host: number, mode: number): void {
+    const slot = this.slotAt(host, mode);
+    if (slot !== 0) this.#i32[(this.#o.area + S.REGION_COUNTS + slot * 4) >> 2] = 0;
+  }
+
   /** How often the region in `slot` was entered. */
   enteredAt(slot: number): number {
     return (this.#i32[(this.#o.area + S.REGION_COUNTS + slot * 4) >> 2] as number) >>> 0;
@@ -164,17 +176,22 @@ export class RegionTable {
   }
 
   #acceptable(region: TranslatedRegion): boolean {
-    return region.pages.length <= S.REGION_MAX_PAGES && this.slotAt(region.host, region.mode) === 0;
+    if (region.pages.length > S.REGION_MAX_PAGES) return false;
+    const there = this.#byKey.get(keyOf(region.host, region.mode));
+    return there === undefined || there.level < region.level;
   }
 
   /** @returns its slot, 0 when it came too late */
   #add(source: TranslatedRegion, run: WasmFunction, module: Module): number {
     const host = source.host >>> 0;
     const { mode } = source;
+    const lesser = this.#byKey.get(keyOf(host, mode));
+    if (lesser !== undefined && lesser.level < source.level) this.#drop(lesser);
     const region: Region = {
       slot: this.#free.pop() ?? this.#newSlot(),
       host,
       mode,
+      level: source.level,
       ranges: source.ranges.map((range) => ({ host: range.host >>> 0, bytes: range.bytes.length })),
       module,
     };
@@ -199,6 +216,10 @@ export class RegionTable {
     this.#bytes += costOf(source);
     const block = this.#o.blocks.find(host, mode);
     if (block !== 0) this.#o.blocks.setRegion(block, region.slot, S.HEAT_NEVER);
+    for (const member of source.members) {
+      const inside = this.#o.blocks.find(member, mode);
+      if (inside !== 0 && inside !== block) this.#o.blocks.joinRegion(inside, this.#o.heatOf(member, mode));
+    }
     return region.slot;
   }
 

@@ -128,6 +128,7 @@ export function handMade(regions: readonly HandMade[]): TranslatedModule {
       mode,
       ranges,
       pages,
+      level: 1,
       members: [],
       blocks: 1,
       instructions: 1,

@@ -38,6 +38,8 @@ export interface TranslatedRegion {
   readonly host: number;
   /** BLOCK_MODE under which it was translated (state.ts). */
   readonly mode: number;
+  /** Of the request: 2 replaces 1. */
+  readonly level: 1 | 2;
   /** Pages other than the entry's that must be mapped as they were: [] when it lies in one page. */
   readonly pages: readonly RegionPage[];
   readonly ranges: readonly RegionRange[];

@@ -101,6 +101,7 @@ function prepare(source: CodeSource, request: TranslationRequest, options: Trans
       rip: request.rip,
       host: request.host,
       mode: request.mode,
+      level: request.level ?? 1,
       pages: pagesOf(reader, used),
       ranges: rangesOf(source, reader, used),
       members: used.map((block) => reader.hostOf(block.offset)),
