@@ -174,7 +174,10 @@ export class Interpreter implements MemoryUnit {
           return slot === 0 ? -1 : this.regions.enteredAt(slot);
         }
         const block = this.#blocks.find(host, mode);
-        return block === 0 ? -1 : S.HEAT_NEVER - this.#blocks.heatOf(block);
+        if (block === 0 || this.#blocks.regionOf(block) !== 0) return -1;
+        // below: another region took it in since
+        const heat = this.#blocks.heatOf(block);
+        return heat > S.HEAT_NEVER / 2 ? S.HEAT_NEVER - heat : -1;
       },
     });
   }

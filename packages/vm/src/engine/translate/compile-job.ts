@@ -33,9 +33,9 @@ export function compileJob(
   let translated = started;
   try {
     source.setPaging(job.paging);
-    // page tables may have changed since: an address that leads elsewhere now is not what was asked for
-    const requests = job.requests.filter(({ rip, host }) => source.fetch(rip) === host);
-    const module = requests.length === 0 ? null : translate(source, requests, options);
+    // the process may be gone by now, and its page tables with it
+    for (const { rip, host } of job.requests) source.assume(rip, host);
+    const module = translate(source, job.requests, options);
     translated = nowNs();
     const compiled = module === null ? null : new wasm.Module(module.bytes);
     return {

@@ -13,6 +13,7 @@ const KEPT = 384;
 const NONE: readonly TranslationRequest[] = [];
 const MAX_BATCH = 8;
 const MAX_UNDER_WAY = 3;
+const FULL_ENOUGH = 4;
 
 export interface CompileQueueOptions {
   readonly thread: CompileThread;
@@ -78,7 +79,8 @@ export class CompileQueue {
     if (this.#waiting.length > 1) this.#sort();
     while (this.#underWay < MAX_UNDER_WAY) {
       const [first] = this.#waiting;
-      if (first === undefined) return;
+      // while the thread has work, a batch may fill: a module has its price
+      if (first === undefined || (this.#underWay > 0 && this.#waiting.length < FULL_ENOUGH)) return;
       const batch = this.#waiting.filter((other) => together(first, other)).slice(0, MAX_BATCH);
       this.#waiting = this.#waiting.filter((other) => !batch.includes(other));
       const job: CompileJob = { paging: first.paging, requests: batch.map(({ request }) => request) };

@@ -47,6 +47,11 @@ export class GuestCode implements CodeSource {
     this.#pages.clear();
   }
 
+  /** The code byte at `rip` was at `host` when somebody executed it: what page tables say of its page does not count. */
+  assume(rip: bigint, host: number): void {
+    this.#pages.set(rip >> 12n, host - Number(rip & 0xfffn));
+  }
+
   fetch(rip: bigint): number {
     const page = rip >> 12n;
     let host = this.#pages.get(page);

@@ -9,7 +9,7 @@ const INC_RAX = [0x48, 0xff, 0xc0];
 
 /** A translator that gives every request the region `make` says, and lists the requests. */
 function machine(
-  make: (host: number, m: RegionMachine) => Partial<HandMade> | null,
+  make: (host: number, m: RegionMachine, level: 1 | 2) => Partial<HandMade> | null,
   options = {},
 ): RegionMachine & { readonly requests: TranslationRequest[] } {
   const requests: TranslationRequest[] = [];
@@ -17,7 +17,7 @@ function machine(
     assert.ok(request !== undefined);
     requests.push(request);
     assert.equal(source.fetch(request.rip), request.host);
-    const region = make(request.host, m);
+    const region = make(request.host, m, request.level ?? 1);
     if (region === null) return null;
     const { host, mode } = request;
     const ranges = [{ host, bytes: m.u8.slice(host, host + 3) }];
@@ -54,6 +54,41 @@ test('a region that leaves its first instruction to the interpreter is not enter
     assert.equal(m.register(1), BigInt(i));
   }
   assert.equal(m.vcpu.translationStats()?.interprets, 3);
+});
+
+test('a region that is entered often is made again, larger, and takes the place of the first', () => {
+  const m = machine(
+    (host, { ram }, level) =>
+      host === ram + 0x1000 ? (level === 2 ? { add: 100, instructions: 5, level } : { add: 1 }) : null,
+    { tier: 'always' },
+  );
+  m.load(0x1000, [...INC_RAX, ...UD2]);
+  for (let i = 0; i < S.REGION_HOT; i++) m.run(0x1000n);
+  assert.equal(m.register(1), BigInt(S.REGION_HOT - 1 + 100));
+  assert.deepEqual(
+    m.requests.filter((r) => r.rip === 0x1000n).map((r) => r.level),
+    [undefined, 2],
+  );
+  for (let i = 0; i < S.REGION_HOT; i++) m.run(0x1000n);
+  assert.equal(m.requests.filter((r) => r.rip === 0x1000n).length, 2, 'once');
+  assert.deepEqual([m.vcpu.regions.counters().regions, m.vcpu.regions.counters().modules], [1, 1]);
+});
+
+test('a block inside a region becomes hot anew', () => {
+  const m = machine((host, { ram }) =>
+    host === ram + 0x1000 ? { members: [host, host + 3], skip: 0, status: REGION_STATUS.INTERPRET } : null,
+  );
+  m.load(0x1000, [...INC_RAX, ...UD2]);
+  for (let i = 0; i < 2; i++) m.run(0x1003n);
+  for (let i = 0; i < 3; i++) m.run(0x1000n);
+  assert.deepEqual(
+    m.requests.map((r) => r.rip),
+    [0x1000n],
+  );
+  for (let i = 0; i < 2; i++) m.run(0x1003n);
+  assert.equal(m.requests.length, 1);
+  m.run(0x1003n);
+  assert.equal(m.requests.length, 2);
 });
 
 test('a region survives a flush of decoded code, and goes when its bytes change', () => {

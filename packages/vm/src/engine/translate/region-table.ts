@@ -51,6 +51,7 @@ interface Region {
   readonly host: number;
   readonly mode: number;
   readonly level: 1 | 2;
+  readonly instructions: number;
   readonly ranges: readonly { readonly host: number; readonly bytes: number }[];
   readonly module: Module;
 }
@@ -178,7 +179,8 @@ export class RegionTable {
   #acceptable(region: TranslatedRegion): boolean {
     if (region.pages.length > S.REGION_MAX_PAGES) return false;
     const there = this.#byKey.get(keyOf(region.host, region.mode));
-    return there === undefined || there.level < region.level;
+    if (there === undefined) return true;
+    return there.level < region.level && there.instructions < region.instructions;
   }
 
   /** @returns its slot, 0 when it came too late */
@@ -186,12 +188,17 @@ export class RegionTable {
     const host = source.host >>> 0;
     const { mode } = source;
     const lesser = this.#byKey.get(keyOf(host, mode));
-    if (lesser !== undefined && lesser.level < source.level) this.#drop(lesser);
+    if (lesser !== undefined && lesser.level < source.level) {
+      this.#drop(lesser);
+      // its slot is free: nobody may enter that by the old region's right
+      this.#forgetJumps();
+    }
     const region: Region = {
       slot: this.#free.pop() ?? this.#newSlot(),
       host,
       mode,
       level: source.level,
+      instructions: source.instructions,
       ranges: source.ranges.map((range) => ({ host: range.host >>> 0, bytes: range.bytes.length })),
       module,
     };

@@ -76,6 +76,9 @@ export interface HandMade {
   readonly skip: number;
   readonly status?: number;
   readonly codeBytes?: number;
+  readonly level?: 1 | 2;
+  readonly members?: readonly number[];
+  readonly instructions?: number;
   /** Called before: `name(cpu, rax, access)`, the result to RDX. */
   readonly fill?: number;
 }
@@ -122,17 +125,19 @@ export function handMade(regions: readonly HandMade[]): TranslatedModule {
   return {
     bytes: module.write({ min: 1, max: 65536 }),
     imports: usesFill ? ['region_fill'] : [],
-    regions: regions.map(({ host, mode, ranges, pages = [], codeBytes = 50 }) => ({
-      rip: 0n,
-      host,
-      mode,
-      ranges,
-      pages,
-      level: 1,
-      members: [],
-      blocks: 1,
-      instructions: 1,
-      codeBytes,
-    })),
+    regions: regions.map(
+      ({ host, mode, ranges, level = 1, pages = [], members = [], instructions = 1, codeBytes = 50 }) => ({
+        rip: 0n,
+        host,
+        mode,
+        ranges,
+        pages,
+        level,
+        members,
+        blocks: 1,
+        instructions,
+        codeBytes,
+      }),
+    ),
   };
 }

@@ -40,9 +40,14 @@ export function translate(
   const builder = new ModuleBuilder();
   // the first type of the module
   const regionType = builder.type(['i32'], 'i32');
+  // a block that a region before has taken in need not have its own at once: the blocks of a loop get hot together
+  const taken = new Set<number>();
   const jobs = requests.flatMap((request) => {
+    if (taken.has(request.host)) return [];
     const job = prepare(source, request, options);
-    return job === null ? [] : [job];
+    if (job === null) return [];
+    for (const member of job.region.members) taken.add(member);
+    return [job];
   });
   if (jobs.length === 0) return null;
   // regions call imports only, whose indices come first: they are given out as calls are emitted
