@@ -24,7 +24,9 @@ import type { Translate } from './translate/region-tier.ts';
 import { translate as translateRegions } from './translate/translate.ts';
 
 /** Instructions between two looks at the clock: about a millisecond, so that V8's optimised code takes over soon. */
-const MAX_BUDGET = 120_000;
+const LEAST_MAX_BUDGET = 120_000;
+/** Time between two looks where code runs faster than that. */
+const LOOK_EVERY_NS = 500_000;
 const MIN_BUDGET = 500;
 /** Translated code stops late: this many instructions before a sample, it goes on one by one. */
 const SAMPLE_WINDOW = 256;
@@ -237,9 +239,10 @@ class InterpretedVcpu implements SoftVcpu {
   /** Instructions that fit before the next timer event. */
   #budget(): number {
     const deadline = this.#system.nextDeadlineNs();
-    if (deadline === Infinity) return MAX_BUDGET;
+    const most = Math.max(LEAST_MAX_BUDGET, LOOK_EVERY_NS * this.#instructionsPerNs);
+    if (deadline === Infinity) return Math.ceil(most);
     const left = (deadline - this.#clock.nowNs()) * this.#instructionsPerNs;
-    return Math.ceil(Math.min(MAX_BUDGET, Math.max(MIN_BUDGET, left)));
+    return Math.ceil(Math.min(most, Math.max(MIN_BUDGET, left)));
   }
   #measure(done: number, started: number): void {
     const elapsed = this.#clock.nowNs() - started;

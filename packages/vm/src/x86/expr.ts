@@ -198,10 +198,20 @@ export function call(name: string, ty: Ty, ...args: E[]): E {
   return new E('call', ty, args, name);
 }
 
+/** Instructions that undo the one before. */
+const INVERSES: Readonly<Record<string, string>> = {
+  'i64.reinterpret_f64': 'f64.reinterpret_i64',
+  'f64.reinterpret_i64': 'i64.reinterpret_f64',
+  'i32.reinterpret_f32': 'f32.reinterpret_i32',
+  'f32.reinterpret_i32': 'i32.reinterpret_f32',
+  'i32.wrap_i64': 'i64.extend_i32_u',
+};
+
 /** Simple identities, so that staged code does not carry masks and shifts of nothing. */
 function fold(e: E): E {
   const [a, b] = e.args;
   if (a === undefined) return e;
+  if (INVERSES[e.op] === a.op) return a.args[0] as E;
   if (a.op === 'const' && (b === undefined || b.op === 'const')) return foldConstants(e, a, b);
   if (b === undefined || b.op !== 'const') return e;
   const name = e.op.slice(4);

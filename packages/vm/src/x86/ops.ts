@@ -106,6 +106,17 @@ export abstract class Ops extends B {
   abstract getLow(i: number, bytes: 4 | 8): E;
   /** Writes the low bytes of an xmm operand and keeps the others (a memory operand gets just these bytes). */
   abstract setLow(i: number, bytes: 4 | 8, value: E): void;
+  /** As `getLow`, as a scalar f32 or f64. */
+  getFloat(i: number, bytes: 4 | 8): E {
+    const bits = this.getLow(i, bytes);
+    return bytes === 8 ? apply('f64.reinterpret_i64', [bits]) : apply('f32.reinterpret_i32', [bits.wrap()]);
+  }
+  /** As `setLow`, of a scalar f32 or f64. */
+  setFloat(i: number, bytes: 4 | 8, value: E): void {
+    const bits =
+      bytes === 8 ? apply('i64.reinterpret_f64', [value]) : apply('i32.reinterpret_f32', [value]).u64();
+    this.setLow(i, bytes, bits);
+  }
   /** Linear address of memory operand `i` (segment base included), i64. */
   abstract address(i: number): E;
   /** Effective address (offset) of the memory operand without its segment base, i64: LEA. */

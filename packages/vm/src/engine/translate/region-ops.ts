@@ -7,7 +7,7 @@ import { apply, call, E, i32, i64 } from '../../x86/expr.ts';
 import type { End, Stmt } from '../../x86/block.ts';
 import { NO_REGISTER, RIP_BASE } from '../../x86/decode.ts';
 import { type Form, Ops, VECTOR, vectorOf } from '../../x86/ops.ts';
-import { ROW_BIT } from '../../x86/row.ts';
+import { type Row, ROW_BIT } from '../../x86/row.ts';
 import * as S from '../../x86/state.ts';
 import type { Instruction } from './instruction.ts';
 import { kindNumber, type LazyKind, type Material, materialize } from './flags.ts';
@@ -379,6 +379,20 @@ export class RegionOps extends Ops {
     }
   }
 
+  override getFloat(i: number, bytes: 4 | 8): E {
+    const ty = bytes === 8 ? 'f64' : 'f32';
+    if (this.isMemory(i)) return this.hostLoad(`${ty}.load`, this.#host(bytes, this.address(i), false));
+    return this.let(this.#xmm(this.#number(i)).lane(`${ty}x${16 / bytes}.extract_lane`, 0));
+  }
+  override setFloat(i: number, bytes: 4 | 8, value: E): void {
+    const ty = bytes === 8 ? 'f64' : 'f32';
+    if (this.isMemory(i)) this.hostStore(`${ty}.store`, this.#host(bytes, this.address(i), true), value);
+    else {
+      const n = this.#number(i);
+      this.#setXmm(n, apply(`${ty}x${16 / bytes}.replace_lane`, [this.#xmm(n), value], 0));
+    }
+  }
+
   // ---- addresses ----
 
   /** Linear address of the byte `offset` bytes from the entry. */
@@ -540,7 +554,8 @@ export class RegionOps extends Ops {
   }
   override setState64(offset: number, value: E | number | bigint): void {
     if (offset === S.FLAG_RESULT || offset === S.FLAG_CARRIES) {
-      this.#needMaterial();
+      if (this.#depth === 0 && overwritesFlags(this.row)) this.#becomeMaterial();
+      else this.#needMaterial();
       this.changesFlags = true;
       const local = offset === S.FLAG_RESULT ? LOCAL.FLAGS_A : LOCAL.FLAGS_B;
       this.emit({ k: 'set', local, value: i64(value) });
@@ -579,12 +594,15 @@ export class RegionOps extends Ops {
   }
   /** Flags that the general formulas give at once. */
   #computed(body: () => void): void {
-    if (this.#depth === 0) {
-      this.changesFlags = true;
-      this.#flags = MATERIAL;
-      this.emit({ k: 'set', local: LOCAL.FLAGS_KIND, value: i32(0) });
-    }
+    if (this.#depth === 0) this.#becomeMaterial();
     body();
+  }
+  /** What the flags were matters no more: both halves of the interpreter's form are about to be written. */
+  #becomeMaterial(): void {
+    this.changesFlags = true;
+    if (this.#flags === MATERIAL) return;
+    this.#flags = MATERIAL;
+    this.emit({ k: 'set', local: LOCAL.FLAGS_KIND, value: i32(0) });
   }
   override flagsKeepingCarry(kind: 'add' | 'sub', a: E, b: E, r: E, bytes: number = this.size): void {
     if (this.#depth > 0) super.flagsKeepingCarry(kind, a, b, r, bytes);
@@ -740,6 +758,15 @@ export class RegionOps extends Ops {
     if (pair === 2) return this.zf();
     return null;
   }
+}
+
+const ARITHMETIC = [...'oszapc'];
+/** Does an instruction write all arithmetic flags, whatever they were? */
+function overwritesFlags({ flags }: Row): boolean {
+  return (
+    ARITHMETIC.every((f) => flags.written.includes(f) || flags.undefined.includes(f)) &&
+    !ARITHMETIC.some((f) => flags.read.includes(f))
+  );
 }
 
 function zero(x: E, bytes: number): E {

@@ -105,26 +105,27 @@ const WASM: Readonly<Record<Operation, string>> = {
 /** ADDSS … SQRTSD. */
 export function scalarArith(f: Format, op: Operation): (o: Ops) => void {
   return (o) => {
-    const y = o.getLow(1, f.bytes);
-    const x = op === 'SQRT' ? y : o.getLow(0, f.bytes);
-    const args = op === 'SQRT' ? [toFloat(f, y)] : [toFloat(f, x), toFloat(f, y)];
-    const result = o.var('i64');
+    const q = o.let(o.getFloat(1, f.bytes));
+    const p = op === 'SQRT' ? q : o.let(o.getFloat(0, f.bytes));
+    const [x, y] = [toBits(f, p), toBits(f, q)];
+    const args = op === 'SQRT' ? [q] : [p, q];
+    const result = o.var(f.name);
     let plain: E;
     if (op === 'MIN' || op === 'MAX') {
-      const number = apply(`${f.name}.eq`, [toFloat(f, x), toFloat(f, x)]);
-      const other = apply(`${f.name}.eq`, [toFloat(f, y), toFloat(f, y)]);
-      result.set(select(apply(`${f.name}.${WASM[op]}`, args), x, y));
+      const number = apply(`${f.name}.eq`, [p, p]);
+      const other = apply(`${f.name}.eq`, [q, q]);
+      result.set(select(apply(`${f.name}.${WASM[op]}`, args), p, q));
       plain = number.and(other).and(notDenormal(f, x)).and(notDenormal(f, y));
     } else {
       const value = o.let(apply(`${f.name}.${WASM[op]}`, args));
-      result.set(toBits(f, value));
+      result.set(value);
       plain = mxcsrAllowsFast(o).and(scalarIsPlain(o, f, op, x, y, value));
     }
     o.if(plain.eqz(), () => {
-      result.set(call(`sse.scalar.${f.name}`, 'i64', i32(LANE[op]), x, y));
+      result.set(toFloat(f, call(`sse.scalar.${f.name}`, 'i64', i32(LANE[op]), x, y)));
       trapOnUnmasked(o);
     });
-    o.setLow(0, f.bytes, result.get());
+    o.setFloat(0, f.bytes, result.get());
   };
 }
 
@@ -289,9 +290,9 @@ export function comparePacked(f: Format): (o: Ops) => void {
 /** COMISx (`signal`: QNaNs are invalid too) and UCOMISx: ZF, PF, CF; the other arithmetic flags are cleared. */
 export function compareFlags(f: Format, signal: 0 | 1): (o: Ops) => void {
   return (o) => {
-    const y = o.getLow(1, f.bytes);
-    const x = o.getLow(0, f.bytes);
-    const [p, q] = [toFloat(f, x), toFloat(f, y)];
+    const q = o.let(o.getFloat(1, f.bytes));
+    const p = o.let(o.getFloat(0, f.bytes));
+    const [x, y] = [toBits(f, p), toBits(f, q)];
     const zero = o.var('i32', apply(`${f.name}.eq`, [p, q]));
     const carry = o.var('i32', apply(`${f.name}.lt`, [p, q]));
     const parity = o.var('i32', 0);

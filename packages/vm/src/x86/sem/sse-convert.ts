@@ -16,26 +16,27 @@ export function fromInteger(f: Format): (o: Ops) => void {
   return (o) => {
     const wide = o.bytes(1) === 8;
     const n = o.let(wide ? o.get(1) : o.get(1).signExtend(4));
-    const result = o.var('i64', toBits(f, apply(`${f.name}.convert_i64_s`, [n])));
+    const result = o.var(f.name, apply(`${f.name}.convert_i64_s`, [n]));
     if (wide || f === F32) {
       // integers that fit the significand are exact
       const limit = 2n << BigInt(f.fraction);
       const exact = n.add(limit).leU(limit * 2n);
       o.if(exact.or(mxcsrAllowsFast(o)).eqz(), () => {
-        result.set(call(`sse.fromint.${f.name}`, 'i64', n));
+        result.set(toFloat(f, call(`sse.fromint.${f.name}`, 'i64', n)));
         trapOnUnmasked(o);
       });
     }
-    o.setLow(0, f.bytes, result.get());
+    o.setFloat(0, f.bytes, result.get());
   };
 }
 
 /** CVTSS2SI, CVTSD2SI and their truncating forms. */
 export function toInteger(f: Format, rounding: number): (o: Ops) => void {
   return (o) => {
-    const bits = o.getLow(1, f.bytes);
+    const source = o.let(o.getFloat(1, f.bytes));
+    const bits = toBits(f, source);
     const wide = o.bytes(0) === 8;
-    const value = o.let(f === F64 ? toFloat(f, bits) : apply('f64.promote_f32', [toFloat(f, bits)]));
+    const value = f === F64 ? source : o.let(apply('f64.promote_f32', [source]));
     const rounded = o.let(apply(rounding === TRUNCATE ? 'f64.trunc' : 'f64.nearest', [value]));
     const limit = wide ? 2 ** 63 : 2 ** 31;
     const mxcsr = o.state32(S.MXCSR);
@@ -57,28 +58,28 @@ export function toInteger(f: Format, rounding: number): (o: Ops) => void {
 
 /** CVTSS2SD. */
 export function widenScalar(o: Ops): void {
-  const bits = o.getLow(1, 4);
-  const value = toFloat(F32, bits);
-  const result = o.var('i64', toBits(F64, apply('f64.promote_f32', [value])));
+  const value = o.let(o.getFloat(1, 4));
+  const bits = toBits(F32, value);
+  const result = o.var('f64', apply('f64.promote_f32', [value]));
   o.if(apply('f32.eq', [value, value]).and(notDenormal(F32, bits)).eqz(), () => {
-    result.set(call('sse.widen', 'i64', bits));
+    result.set(toFloat(F64, call('sse.widen', 'i64', bits)));
     trapOnUnmasked(o);
   });
-  o.setLow(0, 8, result.get());
+  o.setFloat(0, 8, result.get());
 }
 /** CVTSD2SS. */
 export function narrowScalar(o: Ops): void {
-  const bits = o.getLow(1, 8);
-  const value = toFloat(F64, bits);
+  const value = o.let(o.getFloat(1, 8));
+  const bits = toBits(F64, value);
   const size = o.let(apply('f64.abs', [value]));
-  const result = o.var('i64', toBits(F32, apply('f32.demote_f64', [value])));
+  const result = o.var('f32', apply('f32.demote_f64', [value]));
   const normal = apply('f64.gt', [size, leastNormal(F32)]).and(apply('f64.le', [size, MAX_SINGLE]));
   const plain = normal.and(mxcsrAllowsFast(o)).or(apply('f64.eq', [size, 0]));
   o.if(plain.eqz(), () => {
-    result.set(call('sse.narrow', 'i64', bits));
+    result.set(toFloat(F32, call('sse.narrow', 'i64', bits)));
     trapOnUnmasked(o);
   });
-  o.setLow(0, 4, result.get());
+  o.setFloat(0, 4, result.get());
 }
 /** CVTPS2PD. */
 export function widenPacked(o: Ops): void {

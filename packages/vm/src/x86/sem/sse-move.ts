@@ -11,14 +11,13 @@ export function move(o: Ops): void {
 /** MOVSS, MOVSD: from memory the rest of the register becomes zero, from a register it stays. */
 export function moveScalar(o: Ops): void {
   const bytes = o.bytes(1) as 4 | 8;
-  const value = o.getLow(1, bytes);
-  if (o.isMemory(1)) o.set(0, lowOnly(value));
-  else o.setLow(0, bytes, value);
+  if (o.isMemory(1)) o.set(0, lowOnly(o.getLow(1, bytes)));
+  else o.setFloat(0, bytes, o.getFloat(1, bytes));
 }
 
 export function storeScalar(o: Ops): void {
   const bytes = o.bytes(0) as 4 | 8;
-  o.setLow(0, bytes, o.getLow(1, bytes));
+  o.setFloat(0, bytes, o.getFloat(1, bytes));
 }
 
 /** MOVQ, MOVD into an xmm register. */
