@@ -28,3 +28,33 @@ for (const row of ['ADD Ev,Gv', 'PADDW Vx,Wx', 'JZ Jb', 'POPF']) {
     assert.equal(status, 1);
   });
 }
+
+for (const tier of ['always', 'random', 'sync']) {
+  test(`random programs do the same with the tier ${tier}`, native, () => {
+    const { output, lines, status } = run('--programs', '500', '--seed', '2027', '--tier', tier);
+    assert.equal(lines.at(-1), 'programs=500 differences=0', output);
+    assert.equal(status, 0);
+  });
+}
+
+test('every row does the same with every block translated, alone and in a loop', native, () => {
+  const { output, lines } = run('--rows', '1', '--seed', '7', '--tier', 'always');
+  assert.match(lines.at(-1) ?? '', /^rows=\d{3} shapes=\d{4} cases=\d{4} differences=0$/, output);
+});
+
+for (const row of ['ADD Ev,Gv', 'JZ Jb', 'POPF']) {
+  test(`a bug put into ${row} is caught with every block translated`, native, () => {
+    const { output, lines, status } = run(
+      '--programs',
+      '300',
+      '--seed',
+      '1',
+      '--inject',
+      row,
+      '--tier',
+      'always',
+    );
+    assert.match(lines.at(-1) ?? '', /^programs=\d+ differences=[1-9]\d*$/, output);
+    assert.equal(status, 1);
+  });
+}

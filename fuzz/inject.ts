@@ -3,6 +3,8 @@
  *
  *   result   a bit of the destination flips; where there is none, CF does; else the row does nothing
  *   refusal  the row raises #UD (the rows that always do: nothing)
+ *
+ * Conditional branches go the other way in translated code.
  */
 import { generateInterpreter } from '../packages/vm/src/engine/interp/generate.ts';
 import { wasm, type WasmModule } from '../packages/vm/src/wasm/api.ts';
@@ -10,6 +12,8 @@ import { ROWS } from '../packages/vm/src/x86/isa/index.ts';
 import { i64, VECTOR } from '../packages/vm/src/x86/ops.ts';
 import type { Row, Semantics } from '../packages/vm/src/x86/row.ts';
 import { comparable } from '../test/oracle/generate.ts';
+
+const CONDITIONAL = /^J(?!MP|R?[CE]?CXZ)/;
 
 export type Bug = 'result' | 'refusal';
 
@@ -66,12 +70,20 @@ export function findRow(name: string): Row {
 
 /** An interpreter in which `row` is wrong; the row itself is as before afterwards. */
 export function inject(row: Row, bug: Bug): WasmModule {
-  const target = row as { semantics: Semantics };
-  const right = row.semantics;
+  return whileBroken(row, bug, () => new wasm.Module(generateInterpreter({ min: 1, max: 65536 })));
+}
+
+/** What `work` gives while the row is wrong for whoever asks it: the translator, when the interpreter exists already. */
+export function whileBroken<T>(row: Row, bug: Bug, work: () => T): T {
+  const target = row as { semantics: Semantics; encoding: Row['encoding'] };
+  const { semantics, encoding } = row;
   target.semantics = broken(row, bug);
+  // regions are cut by what a branch is: which way round, the opcode says
+  if (CONDITIONAL.test(row.mnemonic)) target.encoding = { ...encoding, opcode: encoding.opcode ^ 1 };
   try {
-    return new wasm.Module(generateInterpreter({ min: 1, max: 65536 }));
+    return work();
   } finally {
-    target.semantics = right;
+    target.semantics = semantics;
+    target.encoding = encoding;
   }
 }

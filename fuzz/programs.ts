@@ -10,13 +10,15 @@ import { runNative } from '../test/oracle/native.ts';
 import { softEngine } from '../test/oracle/parts.ts';
 import { Random } from '../test/oracle/random.ts';
 import { describe } from '../test/oracle/rows.ts';
-import { type Bug, findRow, inject } from './inject.ts';
+import { type Bug, findRow, inject, whileBroken } from './inject.ts';
 import { listing } from './listing.ts';
 import { makeProgram, palette } from './make.ts';
 import { type Program, toCase } from './program.ts';
 import { shrink } from './shrink.ts';
 
 const BATCH = 500;
+/** A row that is broken on purpose makes endless loops, which are not waited for. */
+const BROKEN_MS = 50;
 
 export interface FuzzResult {
   readonly programs: number;
@@ -46,17 +48,28 @@ export function fuzz(o: FuzzOptions): FuzzResult {
   return fuzzWith(o, whole ? new EngineRunner(softEngine(o.translate)) : new InterpreterRunner());
 }
 
-/** Breaks one row on purpose. Rows that programs leave out run alone, in one-instruction programs. */
+/** Breaks one row on purpose; with a translator, in translated code first, in the interpreter then. Rows that programs leave out run alone, in one-instruction programs. */
 export function fuzzBroken(o: FuzzOptions, name: string): FuzzResult {
   const row = findRow(name);
   let result: FuzzResult = { programs: 0, differences: 0, skipped: 0 };
   for (const bug of ['result', 'refusal'] as const satisfies readonly Bug[]) {
     o.print(`broken on purpose (${bug}): ${row.text}`);
-    const module = inject(row, bug);
     const inPrograms = [64, 32].some((mode) => palette(mode as 64 | 32, row).preferred.length > 0);
-    result = inPrograms
-      ? fuzzWith(o, new InterpreterRunner(module), row)
-      : fuzzAlone(o, new EngineRunner({ ...softEngine(), module }), row);
+    const among = (runner: Runner): FuzzResult =>
+      inPrograms ? fuzzWith(o, runner, row) : fuzzAlone(o, runner, row);
+    if (o.translate !== undefined) {
+      // the interpreter is made first, and right: only what is translated goes wrong
+      const whole = new EngineRunner(softEngine(o.translate), BROKEN_MS);
+      result = among({ run: (c) => whileBroken(row, bug, () => whole.run(c)) });
+      if (result.differences > 0) break;
+    }
+    const module = inject(row, bug);
+    const parts = { ...softEngine(o.translate), module };
+    result = among(
+      inPrograms && o.translate === undefined
+        ? new InterpreterRunner(module)
+        : new EngineRunner(parts, BROKEN_MS),
+    );
     if (result.differences > 0) break;
   }
   return result;
@@ -126,6 +139,7 @@ function fuzzAlone(o: FuzzOptions, runner: Runner, row: Row): FuzzResult {
   const natives = runNative(cases.map((g) => g.test));
   let found = 0;
   let skipped = 0;
+  let done = cases.length;
   for (const [i, g] of cases.entries()) {
     const native = natives[i];
     if (native?.kind !== 'exception' || g.masks === undefined) {
@@ -134,7 +148,10 @@ function fuzzAlone(o: FuzzOptions, runner: Runner, row: Row): FuzzResult {
     }
     const differs = differences(g.test, native, runner.run(g.test), g.masks);
     if (differs.length === 0) continue;
-    if (found++ < (o.limit ?? 5)) o.print(`${shapeName(g.shape)}: ${describe(g)}\n  ${differs.join('\n  ')}`);
+    o.print(`${shapeName(g.shape)}: ${describe(g)}\n  ${differs.join('\n  ')}`);
+    if (++found < (o.limit ?? 5)) continue;
+    done = i + 1;
+    break;
   }
-  return { programs: cases.length, differences: found, skipped };
+  return { programs: done, differences: found, skipped };
 }
