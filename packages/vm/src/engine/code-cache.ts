@@ -8,9 +8,8 @@ import { ROW_BIT, type Row } from '../x86/row.ts';
 import * as S from '../x86/state.ts';
 import { type BlockIndex, HEADER_BYTES } from './block-index.ts';
 import { handlerOf, MICRO } from './interp/handlers.ts';
+import { BLOCK_INSTRUCTIONS } from './unit.ts';
 
-/** Instructions in a block at most. */
-export const MAX_INSTRUCTIONS: number = 64;
 /** Room for records at first: a machine that booted keeps half of what it ever decoded. */
 const FIRST_ROOM = 8 << 20;
 /** Filled again within this many returns of the interpreter, the room doubles: the working set is larger. */
@@ -79,14 +78,15 @@ export class CodeCache {
   decodeBlock(hostAddress: number, rip: bigint, room: number): boolean {
     const host = hostAddress >>> 0;
     const { area } = this.#o;
-    if (this.#next + (MAX_INSTRUCTIONS * 3 + 4) * REC.SIZE > area + S.RECORDS + this.#room) this.#makeRoom();
+    if (this.#next + (BLOCK_INSTRUCTIONS * 3 + 4) * REC.SIZE > area + S.RECORDS + this.#room)
+      this.#makeRoom();
     const mode = this.#i32[(area + S.BLOCK_MODE) >> 2] as number;
     const known = this.#blocks.find(host, mode);
     if (known !== 0) {
       this.#blocks.expose(known);
       return true;
     }
-    const limit = (mode & S.BLOCK_MODE_BIT.STEP) !== 0 ? 1 : MAX_INSTRUCTIONS;
+    const limit = (mode & S.BLOCK_MODE_BIT.STEP) !== 0 ? 1 : BLOCK_INSTRUCTIONS;
     const codeMode = (mode & 3) as 0 | 1 | 2;
     const pageEnd = host - (host & 0xfff) + 0x1000;
     const block = this.#next;

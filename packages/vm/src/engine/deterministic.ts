@@ -2,7 +2,7 @@
  * How a vCPU runs when it counts instructions (ADR 0031). Interrupts are taken at exact counts, however code was cut
  * into blocks and regions and whichever tier ran them:
  *
- *   up to SLACK instructions before the next counted point   whole blocks, whose last cannot pass it
+ *   up to BUDGET_SLACK instructions before the next counted point   whole blocks, whose last cannot pass it
  *   from there to the point                                  one instruction per block
  *   an instruction that meets device memory                  alone
  *   a cold operation after which somebody wants attention    ends its block
@@ -12,14 +12,11 @@ import type { MemoryLayout } from '../machine/layout.ts';
 import type { VcpuMailbox } from '../machine/mailbox.ts';
 import type { CountedParts } from '../machine/vcpu.ts';
 import * as S from '../x86/state.ts';
-import { MAX_INSTRUCTIONS } from './code-cache.ts';
 import type { Interpreter } from './interpreter.ts';
 import type { Cpu, SystemUnit } from './system/index.ts';
 import { hashRam, hashRecord } from './state-hash.ts';
-import { STATUS } from './unit.ts';
+import { BUDGET_SLACK, STATUS } from './unit.ts';
 
-/** How far a block that begins before the budget ends can go on after it. */
-const SLACK = MAX_INSTRUCTIONS - 1;
 /** Whole blocks at a time: V8's optimised code takes over when the run loop is entered again. */
 const MAX_BUDGET = 1_000_000;
 const EVENTS_PER_REPORT = 512;
@@ -112,7 +109,7 @@ export class CountedRun {
   /** Must the next run go one instruction per block? @param wanted it must for another reason */
   single(wanted: boolean): boolean {
     this.#deadlineNs = this.#m.system.timerDeadlineNs();
-    return wanted || this.#alone || this.#left() <= SLACK;
+    return wanted || this.#alone || this.#left() <= BUDGET_SLACK;
   }
 
   /** Instructions to the next counted point: at least 1 after a poll. */
@@ -125,7 +122,11 @@ export class CountedRun {
     const { interpreter } = this.#m;
     const left = this.#left();
     const budget =
-      one || this.#alone ? 1 : single ? Math.min(left, SLACK) : Math.min(left - SLACK, MAX_BUDGET);
+      one || this.#alone
+        ? 1
+        : single
+          ? Math.min(left, BUDGET_SLACK)
+          : Math.min(left - BUDGET_SLACK, MAX_BUDGET);
     interpreter.devicesLeave = !single;
     this.#alone = false;
     this.#budget = budget;

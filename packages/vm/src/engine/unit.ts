@@ -27,6 +27,14 @@ export const RUN_EXIT = {
   HOT_REGION: 4,
 } as const;
 
+/** Instructions in a decoded block at most. */
+export const BLOCK_INSTRUCTIONS: number = 64;
+/**
+ * Where instructions are counted exactly: how far code that is begun while BUDGET is above 0 may go past its end. A
+ * block never goes further; a region looks (translate/emit-region.ts).
+ */
+export const BUDGET_SLACK: number = BLOCK_INSTRUCTIONS - 1;
+
 /** Access bits of `MemoryUnit.translate` and of page-fault error codes. */
 export const ACCESS = {
   READ: 0,

@@ -12,7 +12,7 @@ import type { Stmt } from '../../x86/block.ts';
 import { type EmitContext, emitExpression, emitStatements } from '../../x86/emit.ts';
 import { apply, E, i32, i64 } from '../../x86/expr.ts';
 import * as S from '../../x86/state.ts';
-import type { Flow, FlowNode } from './flow.ts';
+import { type Flow, type FlowNode, targetsOf } from './flow.ts';
 import type { Target } from './graph.ts';
 import { LOCAL, LOCAL_TYPES } from './locals.ts';
 import { BASE, type RegionOps } from './region-ops.ts';
@@ -38,7 +38,11 @@ const OP = {
 const VOID = 0x40;
 
 export interface EmitOptions {
-  readonly exactCount: boolean;
+  /**
+   * BUDGET may be passed by `slack` instructions at most: a region that could go further without looking is not
+   * entered. undefined: counts roughly and looks at back-edges only.
+   */
+  readonly slack?: number | undefined;
   /** Number of the type (i32) → i32 in the module. */
   readonly regionType: number;
 }
@@ -68,6 +72,8 @@ class RegionEmitter {
   readonly #context: EmitContext;
   /** Instructions from the entry to the start of each block, by order. */
   readonly #depth: number[] = [];
+  /** Instructions from the start of each block to the next look at BUDGET or exit along the longest way, by order. */
+  readonly #ahead: number[] = [];
   #current!: Staged;
 
   constructor(
@@ -108,6 +114,7 @@ class RegionEmitter {
     this.#open(OP.block, { k: 'known' });
     this.#open(OP.block, { k: 'fixed' });
     this.#open(OP.block, { k: 'side' });
+    this.#checkEntry();
     this.#node(this.#flow.nodes[0] as FlowNode);
     this.#close();
     this.#statements([{ k: 'set', local: LOCAL.STATUS, value: i32(REGION_STATUS.INTERPRET) }]);
@@ -139,6 +146,29 @@ class RegionEmitter {
         );
       this.#depth.push(depth);
     }
+    for (const { node, count } of this.#staged.toReversed()) {
+      let ahead = 0;
+      for (const { block } of targetsOf(node.block)) {
+        const order = block === null ? 0 : this.#flow.of(block).order;
+        if (order > node.order) ahead = Math.max(ahead, this.#ahead[order] as number);
+      }
+      this.#ahead[node.order] = count + ahead;
+    }
+  }
+
+  /** What BUDGET must hold at least for a way from the start of a block to the next look. */
+  #needed(order: number, slack: number): number {
+    return Math.max(1, (this.#ahead[order] as number) - slack);
+  }
+
+  /** Leaves everything to the interpreter when the budget is too small to begin. The run loop has seen it is above 0. */
+  #checkEntry(): void {
+    const { slack } = this.#options;
+    if (slack === undefined || this.#needed(0, slack) === 1) return;
+    this.#statements([{ k: 'set', local: LOCAL.RIP, value: i64(0) }]);
+    this.#expression(new E('local', 'i32', [], LOCAL.BUDGET).leS(this.#needed(0, slack) - 1));
+    this.#unlikely.push(this.#out.length);
+    this.#br(OP.br_if, (l) => l.k === 'side');
   }
 
   #prologue(): Stmt[] {
@@ -369,15 +399,18 @@ class RegionEmitter {
     const to = this.#flow.of(block);
     const ahead = this.#depth[to.order] as number;
     if (to.order <= from.node.order) {
-      this.#spend(depth - ahead);
+      const { slack } = this.#options;
+      this.#spend(slack === undefined ? depth - ahead : depth);
       this.#statements([{ k: 'set', local: LOCAL.RIP, value: i64(target.offset) }]);
-      this.#expression(new E('local', 'i32', [], LOCAL.BUDGET).leS(0));
+      const least = slack === undefined ? 1 : this.#needed(to.order, slack);
+      this.#expression(new E('local', 'i32', [], LOCAL.BUDGET).leS(least - 1));
       this.#unlikely.push(this.#out.length);
       this.#br(OP.br_if, (l) => l.k === 'fixed');
+      if (slack !== undefined) this.#spend(-ahead);
       this.#br(OP.br, (l) => l.k === 'loop' && l.node === to);
       return;
     }
-    if (this.#options.exactCount) this.#spend(depth - ahead);
+    if (this.#options.slack !== undefined) this.#spend(depth - ahead);
     if (to.forward.length > 1) this.#br(OP.br, (l) => l.k === 'merge' && l.node === to);
     else this.#node(to);
   }

@@ -12,6 +12,8 @@ export interface RegionLimits {
   readonly maxInstructions: number;
   /** Calls inside calls that are copied. */
   readonly maxDepth: number;
+  /** Repeated string instructions too: not where each iteration counts. */
+  readonly repeats: boolean;
 }
 
 /** Where control goes: a block of the region, or out of it to an offset from the entry. */
@@ -145,7 +147,7 @@ class Former {
         break;
       }
       const insn = this.#reader.at(at);
-      if (insn === null || !isTranslatable(insn)) {
+      if (insn === null || !this.#takes(insn)) {
         block.end = { k: 'stop', offset: at };
         break;
       }
@@ -167,6 +169,11 @@ class Former {
     }
     copy.blocks.set(offset, block);
     this.#blocks.push(block);
+  }
+
+  #takes(insn: Instruction): boolean {
+    const repeats = (insn.row.bits & ROW_BIT.STRING) !== 0 && (insn.rep || insn.repne);
+    return (this.#limits.repeats || !repeats) && isTranslatable(insn);
   }
 
   #split(copy: Copy, block: Block, offset: number): void {

@@ -1,6 +1,7 @@
 /** The translator: hot guest code → a WebAssembly module of regions. */
 import { type FunctionBody, ModuleBuilder } from '../../wasm/module.ts';
 import { WARM_DEFINITIONS } from '../interp/functions.ts';
+import { BUDGET_SLACK } from '../unit.ts';
 import { emitRegion } from './emit-region.ts';
 import { flowOf } from './flow.ts';
 import { type Block, formGraph, type RegionLimits } from './graph.ts';
@@ -21,7 +22,7 @@ import { stageBlocks } from './stage.ts';
 /** Any machine's memory. */
 const MEMORY_PAGES = { min: 1, max: 65536 };
 /** By level of the request (docs/adr/0032). */
-const LIMITS: Readonly<Record<1 | 2, RegionLimits>> = {
+const LIMITS: Readonly<Record<1 | 2, Omit<RegionLimits, 'repeats'>>> = {
   1: { maxBlocks: 50, maxInstructions: 400, maxDepth: 0 },
   2: { maxBlocks: 60, maxInstructions: 600, maxDepth: 3 },
 };
@@ -91,7 +92,11 @@ function prepare(source: CodeSource, request: TranslationRequest, options: Trans
     return host === 0 ? 0 : source.heat(host, request.mode);
   };
   const limits = LIMITS[request.level ?? 1];
-  const blocks = formGraph(reader, heat, { ...limits, maxBlocks: options.lastBlocks ?? limits.maxBlocks });
+  const blocks = formGraph(reader, heat, {
+    ...limits,
+    maxBlocks: options.lastBlocks ?? limits.maxBlocks,
+    repeats: options.exactCount !== true,
+  });
   const [entry] = blocks;
   if (entry === undefined || (entry.instructions.length === 0 && entry.end.k === 'stop')) return null;
   const flow = flowOf(entry);
@@ -115,7 +120,7 @@ function prepare(source: CodeSource, request: TranslationRequest, options: Trans
     },
     emit: (functionIndex, regionType) =>
       emitRegion(name, ops, flow, staged, functionIndex, {
-        exactCount: options.exactCount === true,
+        slack: options.exactCount === true ? BUDGET_SLACK : undefined,
         regionType,
       }),
   };
