@@ -3,42 +3,36 @@ import { spawnSync } from 'node:child_process';
 import { tmpdir } from 'node:os';
 import { basename, dirname } from 'node:path';
 import { compareCosts, type Samples } from './compare.ts';
-import type { BootFiles, Guest, Measured, Translate } from './guest.ts';
-import { BOOT_BAR, BOOT_CPU_BAR, BOOT_NAME, type GuestItem, REAL_BAR } from './items.ts';
-import { bootQemu } from './qemu.ts';
+import type { BootFiles, Guest, Measured } from './guest.ts';
+import { BOOT_NAME, type GuestItem } from './items.ts';
 import { type BenchItem, median } from './result.ts';
-import { bootVivarium } from './vivarium.ts';
 import { WORKLOADS } from './workloads.ts';
 
 export interface GuestBenchOptions {
   readonly runs: number;
-  readonly againstQemu: boolean;
   /** No boot and no item may take longer. */
   readonly limitMs: number;
-  readonly translate: Translate | undefined;
-  /** Flags of Node for our process. */
-  readonly nodeFlags: readonly string[];
-  /** QEMU's -cpu. */
-  readonly qemuCpu: string;
+  readonly ours: Boot;
+  /** What ours is compared with. */
+  readonly other: Boot | undefined;
 }
 
-export interface GuestBenchResult {
-  readonly items: readonly BenchItem[];
-  /** How each side's processes were started. */
-  readonly commandLines: readonly string[];
+export interface Boot {
+  readonly name: string;
+  boot(files: BootFiles): Promise<Guest>;
 }
 
 class Side {
   readonly name: string;
-  readonly boot: (files: BootFiles) => Promise<Guest>;
+  readonly #boot: Boot;
   readonly samples = new Map<string, Samples>();
   readonly commandLines = new Set<string>();
   readonly outputs = new Map<string, string>();
   guest: Guest | undefined;
 
-  constructor(name: string, boot: (files: BootFiles) => Promise<Guest>) {
-    this.name = name;
-    this.boot = boot;
+  constructor(boot: Boot) {
+    this.name = boot.name;
+    this.#boot = boot;
   }
 
   samplesOf(item: string): Samples {
@@ -51,7 +45,7 @@ class Side {
   }
 
   async start(files: BootFiles): Promise<Guest> {
-    this.guest ??= await this.boot(files);
+    this.guest ??= await this.#boot.boot(files);
     this.commandLines.add(shownCommandLine(this.guest.commandLine));
     return this.guest;
   }
@@ -69,11 +63,9 @@ export class GuestBench {
   readonly #native = new Map<string, { readonly seconds: number; readonly output: string }>();
 
   constructor(options: GuestBenchOptions) {
-    const { limitMs, translate, nodeFlags, qemuCpu } = options;
     this.#options = options;
-    const ours = new Side('vivarium', (files) => bootVivarium(files, limitMs, { translate, nodeFlags }));
-    const qemu = new Side('qemu', (files) => bootQemu(files, limitMs, qemuCpu));
-    this.#sides = options.againstQemu ? [ours, qemu] : [ours];
+    const { ours, other } = options;
+    this.#sides = (other === undefined ? [ours] : [ours, other]).map((boot) => new Side(boot));
   }
 
   get commandLines(): string[] {
@@ -90,7 +82,7 @@ export class GuestBench {
           side.samplesOf(BOOT_NAME).costs.push(init);
           progress(run, side, BOOT_NAME, { ...init, instructions: undefined });
         });
-        if (workloads && side.name === 'vivarium') await this.#workloads(side, run);
+        if (workloads && side === this.#sides[0]) await this.#workloads(side, run);
         await side.stop();
       }
     }
@@ -183,8 +175,7 @@ export class GuestBench {
     return run % 2 === 1 ? [...this.#sides] : this.#sides.toReversed();
   }
 
-  bootItem(suite: 'boot' | 'real'): BenchItem {
-    const bars = suite === 'boot' ? { bar: BOOT_BAR, cpuBar: BOOT_CPU_BAR } : { bar: REAL_BAR };
+  bootItem(suite: string, bars: { bar?: number; cpuBar?: number }): BenchItem {
     return this.#compare({ name: BOOT_NAME, suite, ...bars });
   }
 

@@ -5,14 +5,14 @@ import { layoutMemory, WASM_PAGE } from '../packages/vm/src/machine/layout.ts';
 import type { BootFiles } from './guest.ts';
 import { proportionalBytes, touchedGuestBytes } from './process-memory.ts';
 import type { BenchItem } from './result.ts';
-import { GuestProcess } from './vivarium.ts';
+import { startMachine } from './vivarium.ts';
 
 /** User space and the JavaScript engine's compilers come to rest. */
 const SETTLE_MS = 10_000;
 
 export async function measureIdle(files: BootFiles, seconds: number): Promise<BenchItem[]> {
   if (process.platform !== 'linux') return [];
-  const guest = new GuestProcess(files, { quiet: true });
+  const guest = startMachine(files, { quiet: true });
   try {
     await guest.until('ready');
     await sleep(SETTLE_MS);

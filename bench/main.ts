@@ -1,7 +1,7 @@
 /**
  * `npm run bench -- [SUITE…] [--against qemu] [--json] [--runs N] [--only NAME,…]`. Suites: engine (programs that
  * compute), boot (time to /init, guest instructions a second, start of viv, idle cost, memory), real (programs as
- * people run them), and, only when named, interpreter (loops of a few instructions) and boots (`--boots N` machines
+ * people run them), and, only when named, v86 (those that a 32-bit guest can do, against v86), interpreter (loops of a few instructions) and boots (`--boots N` machines
  * in one process: what they leave behind). docs/performance.md explains them. Medians over runs that alternate with
  * the other side. Standard output has the result only; what happens meanwhile goes to standard error.
  */
@@ -12,26 +12,43 @@ import { parseArgs } from 'node:util';
 import { parseSize } from '../packages/vm/src/base/size.ts';
 import { prepareBootFiles } from './boot-files.ts';
 import { measureBoots } from './boots.ts';
-import type { Translate } from './guest.ts';
+import type { BootFiles, Guest, Translate } from './guest.ts';
 import { programArchive } from './guest-files.ts';
 import { GuestBench } from './guests.ts';
 import { measureIdle } from './idle.ts';
 import { measureInterpreter } from './interpreter.ts';
-import { BOOT_NAME, ENGINE_ITEMS, PREPARE_REAL, REAL_ITEMS } from './items.ts';
+import {
+  BOOT_BAR,
+  BOOT_CPU_BAR,
+  BOOT_NAME,
+  ENGINE_ITEMS,
+  PREPARE_REAL,
+  REAL_BAR,
+  REAL_ITEMS,
+  V86_ITEMS,
+} from './items.ts';
 import { measureLauncher } from './launcher.ts';
 import { benchPrograms, missingCompiler } from './programs.ts';
+import { bootQemu } from './qemu.ts';
 import { missingUserland, realArchive } from './real-files.ts';
 import { type BenchItem, result } from './result.ts';
 import { selection } from './selection.ts';
 import { table } from './table.ts';
+import { bootV86 } from './v86.ts';
+import { missingForV86, prepareV86 } from './v86-files.ts';
+import { bootVivarium } from './vivarium.ts';
 
 const SUITES = ['engine', 'boot', 'real'];
 /** Only when asked for: it explains the engine's choices (docs/adr) and boots no guest. */
 const ALONE = 'interpreter';
 /** Only when asked for: takes minutes. */
 const MANY = 'boots';
+/** Only when asked for: fetches v86 and a 32-bit kernel. */
+const V86 = 'v86';
+const EVERY_SUITE = [...SUITES, ALONE, MANY, V86];
 /** Room for the largest pointer chase and for all that a guest has in its root folder. */
 const ITEMS_MEMORY_MIB = 1024;
+const V86_MEMORY_MIB = 512;
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -56,8 +73,8 @@ const { values, positionals } = parseArgs({
 });
 const suites = new Set(positionals.length === 0 ? SUITES : positionals);
 for (const suite of suites)
-  if (![...SUITES, ALONE, MANY].includes(suite))
-    throw new Error(`no suite '${suite}'; there is: ${[...SUITES, ALONE, MANY].join(', ')}`);
+  if (!EVERY_SUITE.includes(suite))
+    throw new Error(`no suite '${suite}'; there is: ${EVERY_SUITE.join(', ')}`);
 if (values.against !== undefined && values.against !== 'qemu') throw new Error('--against knows only qemu');
 const runs = Number(values.runs);
 if (!Number.isInteger(runs) || runs < 1) throw new Error(`--runs ${values.runs} is no count`);
@@ -82,20 +99,53 @@ function translateOptions(): Translate | undefined {
   };
 }
 
+const GUESTS = {
+  runs,
+  limitMs: Number(values.limit) * 1000,
+  ours: {
+    name: 'vivarium',
+    boot: (files: BootFiles): Promise<Guest> =>
+      bootVivarium(files, GUESTS.limitMs, {
+        translate: translateOptions(),
+        nodeFlags: values['node-flags'].split(' ').filter((flag) => flag !== ''),
+      }),
+  },
+};
+
+/** Our 64-bit guests against 32-bit guests under v86, with the same work. */
+async function measureV86(folder: string): Promise<{ items: BenchItem[]; commandLines: readonly string[] }> {
+  const why = missingCompiler() ?? missingCompiler(32) ?? missingForV86();
+  if (why !== undefined) throw new Error(why);
+  const items = V86_ITEMS.filter(({ name }) => named(name));
+  const programs = benchPrograms();
+  const theirs = await prepareV86(folder, V86_MEMORY_MIB, benchPrograms(32));
+  const bench = new GuestBench({
+    ...GUESTS,
+    other: { name: 'v86', boot: () => bootV86(theirs, GUESTS.limitMs) },
+  });
+  const files = await prepareBootFiles(folder, V86_MEMORY_MIB, [programArchive(programs)]);
+  await bench.items(files, items, programs, 'true');
+  const measured = bench.compared(items);
+  if (named(BOOT_NAME)) {
+    await bench.boots(await prepareBootFiles(folder), false);
+    measured.push(bench.bootItem('v86 real', {}));
+  }
+  return { items: measured, commandLines: bench.commandLines };
+}
+
 async function measure(folder: string): Promise<{ items: BenchItem[]; commandLines: readonly string[] }> {
   const items: BenchItem[] = [];
   if (suites.has(ALONE)) items.push(...measureInterpreter(runs));
   const bench = new GuestBench({
-    runs,
-    againstQemu: values.against === 'qemu',
-    limitMs: Number(values.limit) * 1000,
-    translate: translateOptions(),
-    qemuCpu: values['qemu-cpu'],
-    nodeFlags: values['node-flags'].split(' ').filter((flag) => flag !== ''),
+    ...GUESTS,
+    other:
+      values.against === undefined
+        ? undefined
+        : { name: 'qemu', boot: (files) => bootQemu(files, GUESTS.limitMs, values['qemu-cpu']) },
   });
   const inGuests = [...ENGINE_ITEMS, ...REAL_ITEMS].filter(({ suite, name }) => isWanted(suite, name));
   if (inGuests.length > 0) {
-    const isReal = inGuests.some(({ suite }) => suite === 'real');
+    const isReal = inGuests.some(({ inRoot }) => inRoot === true);
     const why = missingCompiler() ?? (isReal ? missingUserland() : undefined);
     if (why !== undefined) throw new Error(why);
     const programs = benchPrograms();
@@ -106,16 +156,23 @@ async function measure(folder: string): Promise<{ items: BenchItem[]; commandLin
   }
   if (isWanted('boot', BOOT_NAME) || isWanted('real', BOOT_NAME) || isWanted('boot', INSTRUCTIONS)) {
     await bench.boots(await prepareBootFiles(folder), isWanted('boot', INSTRUCTIONS));
-    if (isWanted('boot', BOOT_NAME)) items.push(bench.bootItem('boot'));
+    if (isWanted('boot', BOOT_NAME))
+      items.push(bench.bootItem('boot', { bar: BOOT_BAR, cpuBar: BOOT_CPU_BAR }));
     if (isWanted('boot', INSTRUCTIONS)) items.push(...bench.workloadItems());
-    if (isWanted('real', BOOT_NAME)) items.push(bench.bootItem('real'));
+    if (isWanted('real', BOOT_NAME)) items.push(bench.bootItem('real', { bar: REAL_BAR }));
   }
   if (isWanted('boot', LAUNCHER)) items.push(...measureLauncher(Math.max(runs, 5)));
   if (isWanted('boot', IDLE))
     items.push(...(await measureIdle(await prepareBootFiles(folder), Number(values['idle-seconds']))));
   if (suites.has(MANY))
     items.push(...(await measureBoots(await prepareBootFiles(folder), Number(values.boots))));
-  return { items, commandLines: bench.commandLines };
+  const commandLines = [...bench.commandLines];
+  if (suites.has(V86)) {
+    const measured = await measureV86(folder);
+    items.push(...measured.items);
+    commandLines.push(...measured.commandLines);
+  }
+  return { items, commandLines };
 }
 
 const folder = mkdtempSync(join(tmpdir(), 'viv-bench-'));

@@ -24,23 +24,30 @@ interface Answer {
   readonly instructions?: number;
 }
 
-/** How the process of a machine is started. */
-export interface ProcessOptions {
-  readonly quiet: boolean;
+/** How our machine is started. */
+export interface MachineOptions {
+  readonly quiet?: boolean;
   readonly translate?: Translate | undefined;
   /** Flags of Node and V8. */
   readonly nodeFlags?: readonly string[];
 }
 
-/** The process of a machine, as lines of JSON. */
+export function startMachine(files: BootFiles, options: MachineOptions = {}): GuestProcess {
+  const { nodeFlags = [], ...machine } = options;
+  return new GuestProcess('vivarium', 'guest-process.mjs', { quiet: false, ...files, ...machine }, nodeFlags);
+}
+
+/** A process that runs a machine, as lines of JSON (guest-process.mjs). */
 export class GuestProcess {
+  readonly name: string;
   readonly child: ChildProcessWithoutNullStreams;
   readonly commandLine: readonly string[];
   readonly #lines: AsyncIterator<string>;
 
-  constructor(files: BootFiles, { quiet, translate, nodeFlags = [] }: ProcessOptions) {
-    const script = join(import.meta.dirname, 'guest-process.mjs');
-    const args = [...NODE_FLAGS, ...nodeFlags, script, JSON.stringify({ ...files, quiet, translate })];
+  constructor(name: string, script: string, options: object, nodeFlags: readonly string[] = []) {
+    this.name = name;
+    const file = join(import.meta.dirname, script);
+    const args = [...NODE_FLAGS, ...nodeFlags, file, JSON.stringify(options)];
     this.commandLine = [process.execPath, ...args];
     this.child = spawn(process.execPath, args, { env: { ...NODE_ENV, ...process.env } });
     this.child.stderr.pipe(process.stderr);
@@ -71,7 +78,7 @@ export class GuestProcess {
     const { output = '', stderr = '', instructions } = await this.until('done');
     const begin = BEGIN_MARK.exec(output);
     const end = END_MARK.exec(output.slice(begin === null ? 0 : begin.index + begin[0].length));
-    if (end?.[2] !== '0') throw new Error(`vivarium: ${command}: exit code ${end?.[2]}\n${stderr}`);
+    if (end?.[2] !== '0') throw new Error(`${this.name}: ${command}: exit code ${end?.[2]}\n${stderr}`);
     const cpu = (await settledCpuMs(this.pid)) - cpuBefore;
     return { ms, cpuMs: cpu, output: end[1] ?? '', instructions };
   }
@@ -83,20 +90,20 @@ export class GuestProcess {
   }
 }
 
-export async function bootVivarium(
-  files: BootFiles,
-  limitMs: number,
-  options: Omit<ProcessOptions, 'quiet'>,
-): Promise<Guest> {
+export function bootVivarium(files: BootFiles, limitMs: number, options: MachineOptions): Promise<Guest> {
   const began = performance.now();
-  const guest = new GuestProcess(files, { ...options, quiet: false });
+  return booted(startMachine(files, options), began, limitMs);
+}
+
+/** @param began when its process was started (performance.now) */
+export async function booted(guest: GuestProcess, began: number, limitMs: number): Promise<Guest> {
+  const { name, pid, commandLine } = guest;
   try {
-    const { console = '' } = await within(guest.until('init'), limitMs, 'vivarium: boot to /init');
-    const init = { ms: performance.now() - began, cpuMs: cpuMs(guest.pid) };
-    await within(guest.until('ready'), limitMs, 'vivarium: boot to ready');
-    const { pid, commandLine } = guest;
+    const { console = '' } = await within(guest.until('init'), limitMs, `${name}: boot to /init`);
+    const init = { ms: performance.now() - began, cpuMs: cpuMs(pid) };
+    await within(guest.until('ready'), limitMs, `${name}: boot to ready`);
     const run = (command: string, limit: number): Promise<Measured> =>
-      within(guest.run(command), limit, `vivarium: ${command}`);
+      within(guest.run(command), limit, `${name}: ${command}`);
     return { pid, init, console, commandLine, run, stop: () => guest.stop() };
   } catch (error) {
     await guest.stop();

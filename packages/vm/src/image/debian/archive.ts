@@ -30,8 +30,8 @@ export interface SuiteAddress {
 
 const MAX_RELEASE_BYTES = 16 << 20;
 const INDEXES = [
-  ['main/binary-amd64/Packages.gz', 'gzip'],
-  ['main/binary-amd64/Packages.xz', 'xz'],
+  ['Packages.gz', 'gzip'],
+  ['Packages.xz', 'xz'],
 ] as const;
 
 /**
@@ -74,8 +74,11 @@ export async function listPackages(
   suite: SuiteAddress,
   release: Release,
   want: (name: string) => boolean,
+  architecture = 'amd64',
 ): Promise<Package[]> {
-  for (const [path, format] of INDEXES) {
+  const component = `main/binary-${architecture}`;
+  for (const [name, format] of INDEXES) {
+    const path = `${component}/${name}`;
     const file = release.files.get(path);
     if (file === undefined) continue;
     const folder = `${suite.base}/dists/${suite.name}`;
@@ -103,7 +106,7 @@ export async function listPackages(
     }
     return packages;
   }
-  throw statusError(`${suite.base}/dists/${suite.name}/${INDEXES[0][0]}`, 404);
+  throw statusError(`${suite.base}/dists/${suite.name}/${component}/${INDEXES[0][0]}`, 404);
 }
 
 /** The newest of the packages with this name. */
