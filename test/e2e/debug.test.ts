@@ -55,7 +55,7 @@ for (const [args, says] of [
   [['regions', '--count', '5'], /the guest needs a command/],
   [['regions', '--translate', 'never', '--', 'true'], /no way to translate called 'never'/],
   [['bisect'], /a command for the guest/],
-  [['bisect', '--translate', 'auto', '--', 'true'], /in the same order only/],
+  [['bisect', '--translate', 'never', '--', 'true'], /no way to translate called 'never'/],
   [['trace', '--blocks', '0'], /'0' is no count/],
   [['trace', '--blocks', '1', '--instructions', '1'], /instructions or blocks/],
 ] as const) {

@@ -1,19 +1,19 @@
-/** `viv debug bisect`: the first translated region that changes what a guest does. */
+/** `viv debug bisect`: the translated region that changes what a guest does. */
 import { bisectMachine, regionText, type TranslateOptions, type Verdict, type VmOptions } from '@vivarium/vm';
 import { parseCount, parseDebugArguments, usageError } from './debug-options.ts';
 
 export const BISECT_USAGE =
-  'viv debug bisect [--translate sync|always] [--threshold N] [--timeout SECONDS] [--kernel FILE] [--initrd FILE] [--append STR] [-- COMMAND…]';
+  'viv debug bisect [--translate auto|sync|always] [--threshold N] [--timeout SECONDS] [--kernel FILE] [--initrd FILE] [--append STR] [-- COMMAND…]';
 const NAMES = ['translate', 'threshold', 'timeout', 'kernel', 'initrd', 'append', 'memory'];
 const DEFAULT_TIMEOUT = '120';
 
-/** @returns 0: nothing differs; 1: a region was found; 2: the guest's result changes by itself */
+/** @returns 0: nothing differs; 1: a region was found; 2: none, since the guest does not always do the same */
 export async function runBisect(args: readonly string[]): Promise<number> {
   const { values, positionals } = parseDebugArguments(args, NAMES, BISECT_USAGE);
   const { kernel, initrd, append } = values;
   const tier = values['translate'] ?? 'sync';
-  if (tier !== 'sync' && tier !== 'always')
-    throw usageError(`regions come in the same order only with sync and always, not '${tier}'`, BISECT_USAGE);
+  if (tier !== 'auto' && tier !== 'sync' && tier !== 'always')
+    throw usageError(`there is no way to translate called '${tier}'`, BISECT_USAGE);
   const threshold = values['threshold'];
   const translate: TranslateOptions = {
     tier,
@@ -45,7 +45,7 @@ function commandOf(positionals: readonly string[]): readonly string[] {
 async function describe(verdict: Verdict): Promise<string[]> {
   switch (verdict.kind) {
     case 'same':
-      return [`nothing differs: ${verdict.installed} regions, and the result of the interpreter`];
+      return [`nothing differs: ${verdict.regions} regions, and the result of the interpreter`];
     case 'unsteady':
       return [
         "the interpreter's own results differ from run to run; take a command that always says the same",
@@ -53,16 +53,22 @@ async function describe(verdict: Verdict): Promise<string[]> {
         ...side('the other', verdict.results[1]),
       ];
     case 'found': {
-      const { number, region, blocks } = verdict;
+      const { region, blocks } = verdict;
       return [
-        `region ${number} changes the result` +
-          (region === undefined ? '' : `, as soon as it has ${blocks} of its ${region.blocks} blocks`),
+        'one region changes the result' +
+          (region === undefined ? '' : `, with ${blocks} of its ${region.blocks} blocks`),
         ...side('interpreted', verdict.expected),
         ...side('translated', verdict.result),
         '',
         ...(region === undefined ? [] : await regionText(region)),
       ];
     }
+    case 'several':
+      return [
+        `no region does it alone, or the guest does not always do the same; left are ${verdict.hashes.length}`,
+        ...side('interpreted', verdict.expected),
+        ...side('translated', verdict.result),
+      ];
   }
 }
 

@@ -125,7 +125,7 @@ export class Interpreter implements MemoryUnit {
     this.#blocks = new BlockIndex(memory.buffer, pages, this.area);
     this.#tier = this.#createTier(options);
     const wanted = options.translation?.options;
-    if (wanted?.keep === true || wanted?.limit !== undefined) this.log = new RegionLog();
+    if (wanted?.keep === true) this.log = new RegionLog(memory.buffer);
     this.regions = new RegionTable({
       memory,
       area: this.area,
@@ -134,7 +134,6 @@ export class Interpreter implements MemoryUnit {
       pages,
       heatOf: (host, mode) => this.#tier?.heatOf(host, mode) ?? S.HEAT_NEVER,
       cacheBytes: wanted?.cacheBytes,
-      limit: wanted?.limit,
       log: this.log,
     });
     this.code = new CodeCache({

@@ -96,9 +96,9 @@ export interface TranslateOptions {
   readonly exactCount?: boolean;
   /** Keep the WebAssembly of all regions, so that they can be explained. */
   readonly keep?: boolean;
-  /** Regions put to use at most, and how many blocks the last of them may have (bisect; not with the tier `auto`). */
-  readonly limit?: number;
-  readonly lastBlocks?: number | undefined;
+  /** Only code with these hashes (region-log.ts) is translated, and with how many blocks at most (bisect). */
+  readonly only?: { readonly from: number; readonly to: number };
+  readonly maxBlocks?: number;
   /** For tests of tools: rows whose text begins so are translated wrongly. */
   readonly wrongRow?: string;
 }
@@ -109,6 +109,8 @@ export interface RegionReport {
   readonly number: number;
   /** Linear address of its entry where it was translated. */
   readonly rip: bigint;
+  /** Of the code at its entry (region-log.ts). */
+  readonly hash: number;
   readonly mode: number;
   readonly blocks: number;
   readonly instructions: number;
@@ -139,7 +141,8 @@ export interface RegionCounters {
   readonly wasmBytes: number;
   /** Regions entered. */
   readonly entered: number;
-  /** The one put to use last, if they are kept. */
+  /** If regions are kept: the hashes of all that were put to use, and the last of them. */
+  readonly hashes: readonly number[];
   readonly last: RegionReport | undefined;
 }
 

@@ -1,55 +1,56 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { RegionReport, TranslateOptions } from '../machine/vcpu.ts';
-import { bisect, type Outcome } from './bisect.ts';
+import { bisect, type Outcome, type Verdict } from './bisect.ts';
 
-/** A guest with 100 regions of 12 blocks; region `wrong` is translated wrongly, in its block `block`. */
-function guest(
-  wrong: number,
-  block: number,
-): { run: (t: TranslateOptions) => Promise<Outcome>; runs: number } {
+/** A guest with 100 regions of 12 blocks and hashes 1000, 2000 …, which come in any order. */
+function guest(isWrong: (hashes: ReadonlySet<number>, maxBlocks: number) => boolean): {
+  readonly run: (t: TranslateOptions) => Promise<Outcome>;
+  runs: number;
+} {
   const state = { run, runs: 0 };
-  async function run({ tier, limit = 100, lastBlocks = 12 }: TranslateOptions): Promise<Outcome> {
+  async function run({ tier, only, maxBlocks = 12 }: TranslateOptions): Promise<Outcome> {
     state.runs++;
-    if (tier === 'off') return { result: 'right', installed: 0 };
-    // after it has gone wrong it goes another way, and makes fewer regions
-    const installed = Math.min(limit, wrong <= limit ? Math.max(wrong, 60) : 100);
-    const bad = wrong < limit || (wrong === limit && block <= lastBlocks);
-    const last = { number: installed, blocks: Math.min(lastBlocks, 12) } as unknown as RegionReport;
-    return { result: bad ? 'wrong' : 'right', installed, last };
+    const { from, to } = only ?? { from: 0, to: 2 ** 32 };
+    const all = Array.from({ length: 100 }, (_, i) => (((i + state.runs * 7) % 100) + 1) * 1000);
+    const hashes = tier === 'off' ? [] : all.filter((hash) => hash >= from && hash < to);
+    const last = { hash: hashes.at(-1), blocks: Math.min(maxBlocks, 12) } as unknown as RegionReport;
+    return { result: isWrong(new Set(hashes), maxBlocks) ? 'wrong' : 'right', hashes, last };
   }
   return state;
 }
+const search = (run: (t: TranslateOptions) => Promise<Outcome>): Promise<Verdict> =>
+  bisect({ tier: 'sync' }, { run, progress: () => {} });
 
-test('the first region that changes the result, and the block with which it does', async () => {
-  for (const wrong of [1, 2, 37, 60, 99, 100]) {
+test('the region that changes the result, and the fewest blocks with which it does', async () => {
+  for (const wrong of [1000, 2000, 37_000, 99_000, 100_000]) {
     for (const block of [1, 7, 12]) {
-      const state = guest(wrong, block);
-      const lines: string[] = [];
-      const verdict = await bisect(
-        { tier: 'sync' },
-        { run: state.run, progress: (line) => lines.push(line) },
-      );
+      const state = guest((hashes, maxBlocks) => hashes.has(wrong) && maxBlocks >= block);
+      const verdict = await search(state.run);
       assert.equal(verdict.kind, 'found');
       if (verdict.kind !== 'found') return;
-      assert.deepEqual([verdict.number, verdict.blocks, verdict.result], [wrong, block, 'wrong']);
-      assert.equal(verdict.region?.number, wrong);
-      assert.ok(state.runs <= 16, `${state.runs} runs`);
-      assert.ok(lines.includes('interpreted: done'));
+      assert.deepEqual([verdict.region?.hash, verdict.blocks, verdict.result], [wrong, block, 'wrong']);
+      assert.ok(state.runs <= 15, `${state.runs} runs`);
     }
   }
 });
 
+test('of two wrong regions one is found', async () => {
+  const verdict = await search(guest((hashes) => hashes.has(30_000) || hashes.has(31_000)).run);
+  assert.ok(verdict.kind === 'found' && [30_000, 31_000].includes(verdict.region?.hash ?? 0));
+});
+
+test('regions that are wrong only together are not blamed alone', async () => {
+  const verdict = await search(guest((hashes) => hashes.has(1000) && hashes.has(90_000)).run);
+  assert.equal(verdict.kind, 'several');
+});
+
 test('nothing differs', async () => {
-  const verdict = await bisect({ tier: 'sync' }, { run: guest(101, 1).run, progress: () => {} });
-  assert.deepEqual(verdict, { kind: 'same', installed: 100 });
+  assert.deepEqual(await search(guest(() => false).run), { kind: 'same', regions: 100 });
 });
 
 test('a guest whose own result changes from run to run', async () => {
   let n = 0;
-  const run = async (): Promise<Outcome> => ({ result: `${n++}`, installed: 0 });
-  assert.deepEqual(await bisect({ tier: 'sync' }, { run, progress: () => {} }), {
-    kind: 'unsteady',
-    results: ['0', '1'],
-  });
+  const run = async (): Promise<Outcome> => ({ result: `${n++}`, hashes: [] });
+  assert.deepEqual(await search(run), { kind: 'unsteady', results: ['0', '1'] });
 });

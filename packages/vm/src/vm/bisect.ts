@@ -1,6 +1,6 @@
 /**
- * Which translated region changes a result: the same guest again and again, each time with a limit on how many regions
- * may be used. With few enough the result is the interpreter's, with one more it is not.
+ * Which translated region changes a result: the same guest again and again, each time with fewer regions. Regions are
+ * told apart by a hash of their code, since timer interrupts make regions come in another order each time.
  */
 import type { RegionReport, TranslateOptions } from '../machine/vcpu.ts';
 
@@ -8,8 +8,8 @@ import type { RegionReport, TranslateOptions } from '../machine/vcpu.ts';
 export interface Outcome {
   /** Everything that has to be equal: output, exit code, how the machine ended. */
   readonly result: string;
-  /** Regions put to use. */
-  readonly installed: number;
+  /** Hashes of the regions put to use. */
+  readonly hashes: readonly number[];
   /** The last of them. */
   readonly last?: RegionReport | undefined;
 }
@@ -22,58 +22,72 @@ export interface BisectPorts {
 
 export type Verdict =
   /** With every region that it makes use of, the guest does what it does interpreted. */
-  | { readonly kind: 'same'; readonly installed: number }
+  | { readonly kind: 'same'; readonly regions: number }
   /** The interpreter's own results differ from run to run. */
   | { readonly kind: 'unsteady'; readonly results: readonly [string, string] }
   | {
       readonly kind: 'found';
-      /** Number of the region in the order of their installation, the first is 1. */
-      readonly number: number;
       readonly region: RegionReport | undefined;
       /** The fewest blocks with which it still changes the result. */
       readonly blocks: number;
       readonly expected: string;
       readonly result: string;
+    }
+  /** No region does it alone, or the guest does not always do the same: these are what is left. */
+  | {
+      readonly kind: 'several';
+      readonly hashes: readonly number[];
+      readonly expected: string;
+      readonly result: string;
     };
 
+const HASHES = 2 ** 32;
+
 /** @param base how to translate; its tier decides when */
-export async function bisect(base: TranslateOptions, { run, progress }: BisectPorts): Promise<Verdict> {
+export async function bisect(base: TranslateOptions, ports: BisectPorts): Promise<Verdict> {
+  const { run, progress } = ports;
   const off: TranslateOptions = { ...base, tier: 'off' };
   const { result: expected } = await run(off);
-  progress('interpreted: done');
   const { result: again } = await run(off);
+  progress('interpreted twice');
   if (again !== expected) return { kind: 'unsteady', results: [expected, again] };
+  /** Runs with the regions of these hashes, in rising order; null: the result is right. */
+  const wrongWith = async (hashes: readonly number[]): Promise<Outcome | null> => {
+    const [from = 0, to = HASHES] = [hashes[0], (hashes.at(-1) ?? HASHES) + 1];
+    const outcome = await run({ ...base, only: { from, to } });
+    const same = outcome.result === expected;
+    progress(`${hashes.length} regions: ${same ? 'the same' : 'different'}`);
+    return same ? null : outcome;
+  };
   const whole = await run(base);
-  progress(`with ${whole.installed} regions: ${whole.result === expected ? 'the same' : 'different'}`);
-  if (whole.result === expected) return { kind: 'same', installed: whole.installed };
-  let failed = whole;
-  const number = await leastFailing(0, whole.installed, async (limit) => {
-    const outcome = await run({ ...base, limit });
-    const fails = outcome.result !== expected;
-    if (fails) failed = outcome;
-    progress(`with ${limit} regions: ${fails ? 'different' : 'the same'}`);
-    return fails;
+  const all = [...new Set(whole.hashes)].sort((a, b) => a - b);
+  progress(`${all.length} regions: ${whole.result === expected ? 'the same' : 'different'}`);
+  if (whole.result === expected) return { kind: 'same', regions: all.length };
+  let { result } = whole;
+  let left = all;
+  while (left.length > 1) {
+    const middle = left.length >> 1;
+    const lower = left.slice(0, middle);
+    const wrong = await wrongWith(lower);
+    if (wrong !== null) result = wrong.result;
+    left = wrong === null ? left.slice(middle) : lower;
+  }
+  const alone = await wrongWith(left);
+  if (alone === null) return { kind: 'several', hashes: left, expected, result };
+  const [hash = 0] = left;
+  const blocks = await fewestBlocks(alone.last?.blocks ?? 1, async (maxBlocks) => {
+    const outcome = await run({ ...base, only: { from: hash, to: hash + 1 }, maxBlocks });
+    const same = outcome.result === expected;
+    progress(`${maxBlocks} blocks of it: ${same ? 'the same' : 'different'}`);
+    return !same;
   });
-  // the last failing run had more regions, or the search took the whole run's word for it
-  const exact = await run({ ...base, limit: number });
-  if (exact.result !== expected) failed = exact;
-  const all = exact.last?.blocks ?? 1;
-  const blocks = await leastFailing(0, all, async (lastBlocks) => {
-    const fails = (await run({ ...base, limit: number, lastBlocks })).result !== expected;
-    progress(`region ${number} with ${lastBlocks} of ${all} blocks: ${fails ? 'different' : 'the same'}`);
-    return fails;
-  });
-  return { kind: 'found', number, region: exact.last, blocks, expected, result: failed.result };
+  return { kind: 'found', region: alone.last, blocks, expected, result: alone.result };
 }
 
-/** The least number above `low` that fails, when `low` does not and `high` does. */
-async function leastFailing(
-  low: number,
-  high: number,
-  fails: (value: number) => Promise<boolean>,
-): Promise<number> {
-  let passing = low;
-  let failing = high;
+/** The least number from 1 to `most` that fails, when `most` does. */
+async function fewestBlocks(most: number, fails: (blocks: number) => Promise<boolean>): Promise<number> {
+  let passing = 0;
+  let failing = most;
   while (failing - passing > 1) {
     const middle = Math.floor((passing + failing) / 2);
     if (await fails(middle)) failing = middle;

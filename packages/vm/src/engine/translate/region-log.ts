@@ -4,9 +4,21 @@ import type { WasmFunction } from '../../wasm/api.ts';
 import type { TranslatedModule, TranslatedRegion } from './region.ts';
 
 const PAGE = 0x1000;
+/** Code that tells a region from others, as far as its page goes. */
+const HASHED_BYTES = 64;
+
+/** Hash of the code at host address `host` and of its place in its page: the same in every run of a guest. FNV-1a. */
+export function codeHash(u8: Uint8Array, host: number): number {
+  const start = host >>> 0;
+  const end = Math.min(start + HASHED_BYTES, start - (start % PAGE) + PAGE);
+  let hash = 0x811c9dc5 ^ (start % PAGE);
+  for (let at = start; at < end; at++) hash = Math.imul(hash ^ (u8[at] as number), 0x01000193);
+  return (hash ^ (hash >>> 15)) >>> 0;
+}
 
 interface Entry {
   readonly number: number;
+  readonly hash: number;
   readonly region: TranslatedRegion;
   readonly module: TranslatedModule;
   readonly name: string;
@@ -18,13 +30,19 @@ interface Entry {
 
 export class RegionLog {
   readonly #entries: Entry[] = [];
+  readonly #u8: Uint8Array;
+
+  constructor(buffer: SharedArrayBuffer) {
+    this.#u8 = new Uint8Array(buffer);
+  }
 
   /** @param index of the region in its module @param entered how often it was entered so far */
   installed(module: TranslatedModule, index: number, run: WasmFunction, entered: () => number): void {
     const region = module.regions[index];
     if (region === undefined) return;
     const number = this.#entries.length + 1;
-    this.#entries.push({ number, region, module, name: `r${index}`, run, entered, gone: false });
+    const hash = codeHash(this.#u8, region.host);
+    this.#entries.push({ number, hash, region, module, name: `r${index}`, run, entered, gone: false });
   }
 
   /** The region that begins at `host` under `mode` is dropped. */
@@ -38,6 +56,9 @@ export class RegionLog {
     entry.gone = true;
   }
 
+  hashes(): number[] {
+    return this.#entries.map(({ hash }) => hash);
+  }
   last(): RegionReport | undefined {
     const entry = this.#entries.at(-1);
     return entry === undefined ? undefined : reportOf(entry);
@@ -61,11 +82,12 @@ export class RegionLog {
   }
 }
 
-function reportOf({ number, region, module, name, entered, gone }: Entry): RegionReport {
+function reportOf({ number, hash, region, module, name, entered, gone }: Entry): RegionReport {
   const { rip, mode, blocks, instructions, codeBytes } = region;
   const code = codeOf(region);
   return {
     number,
+    hash,
     rip,
     mode,
     blocks,

@@ -32,8 +32,6 @@ export interface RegionTableOptions {
   readonly heatOf: (host: number, mode: number) => number;
   readonly cacheBytes?: number | undefined;
   readonly log?: RegionLog | undefined;
-  /** Regions put to use at most. */
-  readonly limit?: number | undefined;
 }
 
 export interface CompiledModule {
@@ -89,15 +87,11 @@ export class RegionTable {
     this.#table.set(0, this.#void);
   }
 
-  /** Regions put to use so far. */
-  get installed(): number {
-    return this.#installed;
-  }
-
   counters(): RegionCounters {
     let entered = this.#entered;
     for (const region of this.#byKey.values()) entered += this.enteredAt(region.slot);
     return {
+      hashes: this.#o.log?.hashes() ?? [],
       last: this.#o.log?.last(),
       entered,
       regions: this.#byKey.size,
@@ -150,10 +144,7 @@ export class RegionTable {
    * @returns how many regions it installed
    */
   install(translated: TranslatedModule, compiled?: CompiledModule): number {
-    const most = (this.#o.limit ?? Infinity) - this.#installed;
-    const wanted = translated.regions
-      .filter((region) => this.#acceptable(region))
-      .slice(0, Math.max(0, most));
+    const wanted = translated.regions.filter((region) => this.#acceptable(region));
     this.#refused += translated.regions.length - wanted.length;
     if (wanted.length === 0) return 0;
     const cost = wanted.reduce((sum, r) => sum + costOf(r), 0);

@@ -9,6 +9,7 @@ import type { CompileResult } from './compile-job.ts';
 import type { CompileQueue } from './compile-queue.ts';
 import type { GuestCode, Paging } from './guest-code.ts';
 import type { CodeSource, TranslatedModule, TranslateOptions, TranslationRequest } from './region.ts';
+import { codeHash } from './region-log.ts';
 import type { CompiledModule, RegionTable } from './region-table.ts';
 
 /** The translator. null: nothing at these places is worth it. */
@@ -42,8 +43,6 @@ export interface RegionTierOptions {
 
 export class RegionTier implements RegionSlots {
   readonly #o: RegionTierOptions;
-  /** Of every region but the last that `limit` permits. */
-  readonly #options: TranslateOptions;
   readonly #threshold: number;
   #requests = 0;
   #declined = 0;
@@ -56,7 +55,6 @@ export class RegionTier implements RegionSlots {
 
   constructor(options: RegionTierOptions) {
     this.#o = options;
-    this.#options = { ...options.options, lastBlocks: undefined };
     this.#threshold = thresholdOf(options.options);
   }
 
@@ -85,20 +83,23 @@ export class RegionTier implements RegionSlots {
    */
   hot(request: TranslationRequest): readonly TranslationRequest[] {
     const { source, translate, options, nowNs, queue, paging } = this.#o;
-    if (options.tier === 'off') return [];
+    if (options.tier === 'off' || !this.#permitted(request)) return [];
     this.#requests++;
     if (options.tier === 'auto' && queue !== undefined) return queue.add(request, paging());
-    const { limit = Infinity } = options;
-    const next = this.#o.table().installed + 1;
-    if (next > limit) return [];
-    const wanted = next === limit ? options : this.#options;
     source.setPaging(paging());
     const started = nowNs();
-    const module = translate(source, [request], wanted);
+    const module = translate(source, [request], options);
     this.#translateNs += nowNs() - started;
     if (module === null) this.#declined++;
     else this.#install(module);
     return [];
+  }
+
+  #permitted({ host }: TranslationRequest): boolean {
+    const { only } = this.#o.options;
+    if (only === undefined) return true;
+    const hash = codeHash(this.#o.source.u8, host);
+    return hash >= only.from && hash < only.to;
   }
 
   /** Takes what the compile thread has finished. Not while a region runs. */

@@ -94,7 +94,7 @@ function prepare(source: CodeSource, request: TranslationRequest, options: Trans
   const limits = LIMITS[request.level ?? 1];
   const blocks = formGraph(reader, heat, {
     ...limits,
-    maxBlocks: options.lastBlocks ?? limits.maxBlocks,
+    maxBlocks: options.maxBlocks ?? limits.maxBlocks,
     repeats: options.exactCount !== true,
   });
   const [entry] = blocks;

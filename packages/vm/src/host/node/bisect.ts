@@ -17,7 +17,7 @@ export interface BisectOptions {
 export function bisectMachine({ vm, translate, timeoutMs, progress }: BisectOptions): Promise<Verdict> {
   return bisect(translate, {
     progress,
-    run: (options) => runOnce({ ...vm, translate: options, noReboot: true }, timeoutMs),
+    run: (options) => runOnce({ ...vm, translate: { ...options, keep: true }, noReboot: true }, timeoutMs),
   });
 }
 
@@ -33,7 +33,7 @@ async function runOnce(options: VmOptions, timeoutMs: number): Promise<Outcome> 
     await vm.powerOff();
     const { translation } = vm;
     const result = late ? `it did not end\n${said}` : said;
-    return { result, installed: translation?.installed ?? 0, last: translation?.last };
+    return { result, hashes: translation?.hashes ?? [], last: translation?.last };
   } finally {
     clearTimeout(timeout);
     await vm.powerOff();

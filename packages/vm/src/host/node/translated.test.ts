@@ -36,7 +36,6 @@ test('bisect finds the region that was translated wrongly', { timeout: 120_000 }
   if (verdict.kind !== 'found') return;
   assert.equal(verdict.region?.rip, BigInt(START + ADD.length));
   assert.deepEqual([...(verdict.region?.code[0]?.bytes ?? [])].slice(0, MULTIPLY.length), MULTIPLY);
-  assert.ok(verdict.number >= 2, 'the loop before it is right');
   assert.equal(verdict.blocks, 1);
   assert.notEqual(verdict.expected, verdict.result);
 });
@@ -44,7 +43,7 @@ test('bisect finds the region that was translated wrongly', { timeout: 120_000 }
 test('bisect finds nothing where nothing is wrong', { timeout: 120_000 }, async () => {
   const verdict = await found(TRANSLATE);
   assert.equal(verdict.kind, 'same');
-  assert.ok(verdict.kind === 'same' && verdict.installed >= 2);
+  assert.ok(verdict.kind === 'same' && verdict.regions >= 2);
 });
 
 test('regions of a machine, by address, with guest code, WebAssembly and counters', async () => {
