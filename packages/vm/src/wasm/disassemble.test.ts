@@ -93,21 +93,21 @@ test('every instruction that our emitters know', () => {
     const code = new Bytes();
     for (const type of op.params) {
       if (type === 'v128') {
-        code.byte(0xfd, 0x0c, ...new Array<number>(16).fill(7));
-      } else if (type === 'i32') code.byte(0x41, 1);
-      else if (type === 'i64') code.byte(0x42, 1);
-      else if (type === 'f32') code.byte(0x43, 0, 0, 0x80, 0x3f);
-      else code.byte(0x44, 0, 0, 0, 0, 0, 0, 0xf0, 0x3f);
+        code.put(0xfd, 0x0c, ...new Array<number>(16).fill(7));
+      } else if (type === 'i32') code.put(0x41, 1);
+      else if (type === 'i64') code.put(0x42, 1);
+      else if (type === 'f32') code.put(0x43, 0, 0, 0x80, 0x3f);
+      else code.put(0x44, 0, 0, 0, 0, 0, 0, 0xf0, 0x3f);
     }
     if (op.prefix !== 0) code.byte(op.prefix);
     if (op.prefix === 0) code.byte(op.code);
     else code.u32(op.code);
-    if (op.immediate === 'memory') code.byte(0, 9);
+    if (op.immediate === 'memory') code.put(0, 9);
     if (op.immediate === 'lane') code.byte(1);
-    if (op.immediate === 'lanes16') code.byte(...Array.from({ length: 16 }, (_, i) => i));
+    if (op.immediate === 'lanes16') code.put(...Array.from({ length: 16 }, (_, i) => i));
     if (op.immediate === 'zero') code.byte(0);
     if (op.result !== null) code.byte(0x1a);
-    code.byte(0x41, 0);
+    code.put(0x41, 0);
     const lines = text([...code.bytes()]);
     assert.ok(
       lines.some((line) => line.includes(op.name)),

@@ -6,21 +6,29 @@ import type { Ty } from './opcodes.ts';
 const TYPE_CODE: Readonly<Record<Ty, number>> = { i32: 0x7f, i64: 0x7e, f32: 0x7d, f64: 0x7c, v128: 0x7b };
 
 export class Bytes {
-  #data: Uint8Array = new Uint8Array(1024);
+  #data: Uint8Array;
   length = 0;
 
-  #grow(count: number): void {
+  constructor(capacity = 1024) {
+    this.#data = new Uint8Array(capacity);
+  }
+
+  /** Makes room for `count` more bytes. */
+  #reserve(count: number): void {
     if (this.length + count <= this.#data.length) return;
     const bigger = new Uint8Array(Math.max(this.#data.length * 2, this.length + count));
     bigger.set(this.#data.subarray(0, this.length));
     this.#data = bigger;
   }
-  byte(...values: number[]): void {
-    this.#grow(values.length);
-    for (const v of values) this.#data[this.length++] = v;
+  byte(value: number): void {
+    if (this.length === this.#data.length) this.#reserve(1);
+    this.#data[this.length++] = value;
+  }
+  put(...values: number[]): void {
+    for (const v of values) this.byte(v);
   }
   append(other: Uint8Array): void {
-    this.#grow(other.length);
+    this.#reserve(other.length);
     this.#data.set(other, this.length);
     this.length += other.length;
   }
@@ -34,20 +42,26 @@ export class Bytes {
     this.byte(v);
   }
   /** Signed LEB128. */
-  s64(value: bigint): void {
-    let v = BigInt.asIntN(64, value);
-    for (;;) {
-      const low = Number(v & 0x7fn);
-      v >>= 7n;
-      if ((v === 0n && (low & 0x40) === 0) || (v === -1n && (low & 0x40) !== 0)) {
-        this.byte(low);
-        return;
-      }
-      this.byte(low | 0x80);
-    }
-  }
   s32(value: number): void {
-    this.s64(BigInt(value | 0));
+    let v = value | 0;
+    while (v < -0x40 || v >= 0x40) {
+      this.byte((v & 0x7f) | 0x80);
+      v >>= 7;
+    }
+    this.byte(v & 0x7f);
+  }
+  s64(value: bigint): void {
+    const small = Number(value);
+    if (small === (small | 0)) {
+      this.s32(small);
+      return;
+    }
+    let v = BigInt.asIntN(64, value);
+    while (v < -0x40n || v >= 0x40n) {
+      this.byte(Number(v & 0x7fn) | 0x80);
+      v >>= 7n;
+    }
+    this.byte(Number(v & 0x7fn));
   }
   f64(value: number): void {
     const b = new Uint8Array(8);
@@ -62,11 +76,19 @@ export class Bytes {
   v128(value: bigint): void {
     for (let i = 0n; i < 16n; i++) this.byte(Number((value >> (i * 8n)) & 0xffn));
   }
+  /** The length of an ASCII text, and the text. */
   name(text: string): void {
-    const bytes = [...text].map((c) => c.charCodeAt(0));
-    this.u32(bytes.length);
-    this.byte(...bytes);
+    this.u32(text.length);
+    this.text(text);
   }
+  text(text: string): void {
+    for (let i = 0; i < text.length; i++) this.byte(text.charCodeAt(i));
+  }
+  /** Forgets what was written, and keeps the room. */
+  clear(): void {
+    this.length = 0;
+  }
+  /** What was written, until more is. */
   bytes(): Uint8Array {
     return this.#data.subarray(0, this.length);
   }
@@ -152,7 +174,7 @@ export class ModuleBuilder {
     });
     const importTypes = this.#imports.map((f) => this.type(f.params, f.result));
     const out = new Bytes();
-    out.byte(0, 0x61, 0x73, 0x6d, 1, 0, 0, 0);
+    out.put(0, 0x61, 0x73, 0x6d, 1, 0, 0, 0);
     section(out, 1, (s) => {
       s.u32(this.#types.length);
       for (const key of this.#types) {
@@ -160,9 +182,9 @@ export class ModuleBuilder {
         const list = params === '' ? [] : (params.split(',') as Ty[]);
         s.byte(0x60);
         s.u32(list.length);
-        s.byte(...list.map((t) => TYPE_CODE[t]));
+        s.put(...list.map((t) => TYPE_CODE[t]));
         if (result === '') s.u32(0);
-        else s.byte(1, TYPE_CODE[result as Ty]);
+        else s.put(1, TYPE_CODE[result as Ty]);
       }
     });
     section(out, 2, (s) => {
@@ -176,11 +198,11 @@ export class ModuleBuilder {
       if (this.#importedTable !== null) {
         s.name(this.#importedTable.module);
         s.name(this.#importedTable.name);
-        s.byte(1, 0x70, 0, 0);
+        s.put(1, 0x70, 0, 0);
       }
       s.name('env');
       s.name('memory');
-      s.byte(2, 3);
+      s.put(2, 3);
       s.u32(memoryPages.min);
       s.u32(memoryPages.max);
     });
@@ -190,11 +212,11 @@ export class ModuleBuilder {
     });
     if (this.#table.length > 0) {
       section(out, 4, (s) => {
-        s.byte(this.#secondTable > 0 ? 2 : 1, 0x70, 1);
+        s.put(this.#secondTable > 0 ? 2 : 1, 0x70, 1);
         s.u32(this.#table.length);
         s.u32(this.#table.length);
         if (this.#secondTable === 0) return;
-        s.byte(0x70, 0);
+        s.put(0x70, 0);
         s.u32(this.#secondTable);
       });
     }
@@ -208,7 +230,7 @@ export class ModuleBuilder {
     });
     if (this.#table.length > 0) {
       section(out, 9, (s) => {
-        s.byte(1, 0, 0x41, 0, 0x0b);
+        s.put(1, 0, 0x41, 0, 0x0b);
         s.u32(this.#table.length);
         for (const f of this.#table) s.u32(f);
       });
@@ -218,17 +240,17 @@ export class ModuleBuilder {
       s.u32(this.#functions.length);
       for (const f of this.#functions) {
         if (f === null) continue;
-        const body = localDeclarations(f.locals);
-        body.append(f.code);
-        body.byte(0x0b);
-        s.u32(body.length);
-        s.append(body.bytes());
+        const declarations = localDeclarations(f.locals);
+        s.u32(declarations.length + f.code.length + 1);
+        s.append(declarations);
+        s.append(f.code);
+        s.byte(0x0b);
       }
     });
     for (const { name, text } of this.#custom) {
       section(out, 0, (s) => {
         s.name(name);
-        s.byte(...[...text].map((c) => c.charCodeAt(0)));
+        s.text(text);
       });
     }
     section(out, 0, (s) => this.#names(s));
@@ -237,19 +259,22 @@ export class ModuleBuilder {
 
   /** The branch hinting proposal's section `metadata.code.branch_hint`: offsets from the function's local declarations. */
   #branchHints(out: Bytes): void {
-    const hinted = this.#functions.flatMap((f, i) => (f?.unlikely?.length ? [{ f, i }] : []));
+    const hinted = this.#functions.flatMap((f, i) =>
+      f === null || f.unlikely === undefined || f.unlikely.length === 0
+        ? []
+        : [{ locals: f.locals, unlikely: f.unlikely, i }],
+    );
     if (hinted.length === 0) return;
     section(out, 0, (s) => {
       s.name('metadata.code.branch_hint');
       s.u32(hinted.length);
-      for (const { f, i } of hinted) {
+      for (const { locals, unlikely, i } of hinted) {
         s.u32(this.#imports.length + i);
-        const unlikely = f.unlikely ?? [];
-        const start = localDeclarations(f.locals).length;
+        const start = localDeclarations(locals).length;
         s.u32(unlikely.length);
         for (const at of unlikely) {
           s.u32(start + at);
-          s.byte(1, 0);
+          s.put(1, 0);
         }
       }
     });
@@ -270,31 +295,34 @@ export class ModuleBuilder {
   }
 }
 
+/** Contents of the section being written. */
+const contents = new Bytes();
+
 function section(out: Bytes, id: number, fill: (s: Bytes) => void): void {
-  const s = new Bytes();
-  fill(s);
+  contents.clear();
+  fill(contents);
   out.byte(id);
-  out.u32(s.length);
-  out.append(s.bytes());
+  out.u32(contents.length);
+  out.append(contents.bytes());
 }
 
-function localDeclarations(locals: readonly Ty[]): Bytes {
-  const body = new Bytes();
+function localDeclarations(locals: readonly Ty[]): Uint8Array {
   const groups = localGroups(locals);
+  const body = new Bytes(1 + 6 * groups.length);
   body.u32(groups.length);
   for (const [count, ty] of groups) {
     body.u32(count);
     body.byte(TYPE_CODE[ty]);
   }
-  return body;
+  return body.bytes();
 }
 
 function localGroups(locals: readonly Ty[]): [number, Ty][] {
   const groups: [number, Ty][] = [];
+  let last: [number, Ty] | null = null;
   for (const ty of locals) {
-    const last = groups.at(-1);
-    if (last !== undefined && last[1] === ty) last[0]++;
-    else groups.push([1, ty]);
+    if (last !== null && last[1] === ty) last[0]++;
+    else groups.push((last = [1, ty]));
   }
   return groups;
 }

@@ -6,6 +6,8 @@ export type Ty = 'i32' | 'i64' | 'f32' | 'f64' | 'v128';
 
 export interface WasmOp {
   readonly name: string;
+  /** The name's part behind the dot: `add` of `i32.add`. */
+  readonly mnemonic: string;
   /** Prefix byte (0xfc, 0xfd, 0xfe) or 0. */
   readonly prefix: number;
   readonly code: number;
@@ -13,10 +15,22 @@ export interface WasmOp {
   readonly params: readonly Ty[];
   /** How the immediate looks: none, memory argument, or lane index byte(s). */
   readonly immediate: 'none' | 'memory' | 'lane' | 'lanes16' | 'zero';
+  /** Alignment exponent that a memory instruction is written with: plain accesses may be unaligned. */
+  readonly alignment: number;
 }
 
 const LETTERS: Readonly<Record<string, Ty>> = { I: 'i32', L: 'i64', F: 'f32', D: 'f64', V: 'v128' };
 const table = new Map<string, WasmOp>();
+
+/** The engine's one copy of a text, as literals are: such texts are compared by their addresses. */
+function interned(text: string): string {
+  return Object.keys({ [text]: 0 })[0] as string;
+}
+
+function alignmentOf(name: string): number {
+  if (!name.includes('atomic') || name.includes('rmw8')) return 0;
+  return name.startsWith('i64') ? 3 : 2;
+}
 
 function define(
   prefix: number,
@@ -30,7 +44,17 @@ function define(
   for (const name of names.split(/\s+/)) {
     if (name !== '_') {
       const types = [...params].map((letter) => LETTERS[letter] as Ty);
-      table.set(name, { name, prefix, code, result: LETTERS[result] ?? null, params: types, immediate });
+      const key = interned(name);
+      table.set(key, {
+        name: key,
+        mnemonic: interned(name.slice(name.indexOf('.') + 1)),
+        prefix,
+        code,
+        result: LETTERS[result] ?? null,
+        params: types,
+        immediate,
+        alignment: alignmentOf(name),
+      });
     }
     code++;
   }

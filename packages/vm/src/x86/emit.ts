@@ -1,6 +1,6 @@
 /** Statements and expressions (block.ts, expr.ts) → WebAssembly instructions. */
 import { Bytes } from '../wasm/module.ts';
-import { type Ty, wasmOp } from '../wasm/opcodes.ts';
+import { type Ty, type WasmOp, wasmOp } from '../wasm/opcodes.ts';
 import type { End, Stmt } from './block.ts';
 import type { E } from './expr.ts';
 
@@ -21,14 +21,11 @@ export interface EmitContext {
   readonly unlikely?: (at: number) => void;
 }
 
-/** Natural alignment exponent of a memory instruction, capped as plain accesses may be unaligned. */
-function alignment(name: string): number {
-  if (!name.includes('atomic')) return 0;
-  if (name.includes('rmw8')) return 0;
-  return name.startsWith('i64') ? 3 : 2;
-}
-
 export function emitExpression(e: E, out: Bytes, context: EmitContext): void {
+  if (e.instruction !== null) {
+    emitInstruction(e.instruction, e, out, context);
+    return;
+  }
   switch (e.op) {
     case 'const':
       emitConstant(e.ty, e.imm as number | bigint, out);
@@ -57,7 +54,7 @@ export function emitExpression(e: E, out: Bytes, context: EmitContext): void {
       emitCall(e.imm as string, e.args, out, context);
       return;
     default:
-      emitOp(e, out, context);
+      throw new Error(`an expression has no operation ${e.op}`);
   }
 }
 
@@ -69,24 +66,36 @@ function emitCall(name: string, args: readonly E[], out: Bytes, context: EmitCon
   out.u32(context.functionIndex(name));
 }
 
-function emitOp(e: E, out: Bytes, context: EmitContext): void {
+function emitInstruction(op: WasmOp, e: E, out: Bytes, context: EmitContext): void {
   for (const arg of e.args) emitExpression(arg, out, context);
-  emitOpcode(e.op, out);
-  const op = wasmOp(e.op);
-  if (op.immediate === 'memory') {
-    out.byte(alignment(e.op));
-    out.u32(e.imm as number);
-  } else if (op.immediate === 'lane') out.byte(e.imm as number);
-  else if (op.immediate === 'lanes16') out.byte(...(e.imm as readonly number[]));
+  emitOpcode(op, out);
+  switch (op.immediate) {
+    case 'memory':
+      out.byte(op.alignment);
+      out.u32(e.imm as number);
+      break;
+    case 'lane':
+      out.byte(e.imm as number);
+      break;
+    case 'lanes16':
+      out.put(...(e.imm as readonly number[]));
+      break;
+    default:
+  }
 }
 
-function emitOpcode(name: string, out: Bytes): void {
-  const op = wasmOp(name);
+function emitOpcode(op: WasmOp, out: Bytes): void {
   if (op.prefix === 0) out.byte(op.code);
   else {
     out.byte(op.prefix);
     out.u32(op.code);
   }
+}
+
+function emitStore(op: WasmOp, offset: number, out: Bytes): void {
+  emitOpcode(op, out);
+  out.byte(op.alignment);
+  out.u32(offset);
 }
 
 function emitConstant(ty: Ty, value: number | bigint, out: Bytes): void {
@@ -108,7 +117,7 @@ function emitConstant(ty: Ty, value: number | bigint, out: Bytes): void {
       out.f64(Number(value));
       break;
     case 'v128':
-      out.byte(0xfd, 0x0c);
+      out.put(0xfd, 0x0c);
       out.v128(BigInt(value));
       break;
     default:
@@ -138,22 +147,20 @@ export function emitStatements(
       case 'store':
         emitExpression(s.address, out, context);
         emitExpression(s.value, out, context);
-        emitOpcode(s.op, out);
-        out.byte(alignment(s.op));
-        out.u32(s.offset);
+        emitStore(wasmOp(s.op), s.offset, out);
         break;
       case 'fence':
-        out.byte(0xfe, 0x03, 0x00);
+        out.put(0xfe, 0x03, 0x00);
         break;
       case 'bulk':
         for (const arg of s.args) emitExpression(arg, out, context);
-        if (s.op === 'memory.copy') out.byte(0xfc, 10, 0, 0);
-        else out.byte(0xfc, 11, 0);
+        if (s.op === 'memory.copy') out.put(0xfc, 10, 0, 0);
+        else out.put(0xfc, 11, 0);
         break;
       case 'if':
         emitExpression(s.condition, out, context);
         if (s.unlikely === true) context.unlikely?.(out.length);
-        out.byte(0x04, 0x40);
+        out.put(0x04, 0x40);
         emitStatements(s.then, out, context, depth + 1, loops);
         if (s.else.length > 0) {
           out.byte(0x05);
@@ -162,9 +169,9 @@ export function emitStatements(
         out.byte(0x0b);
         break;
       case 'loop':
-        out.byte(0x02, 0x40, 0x03, 0x40);
+        out.put(0x02, 0x40, 0x03, 0x40);
         emitStatements(s.body, out, context, depth + 2, [...loops, depth]);
-        out.byte(0x0c, 0, 0x0b, 0x0b);
+        out.put(0x0c, 0, 0x0b, 0x0b);
         break;
       case 'break':
       case 'continue': {

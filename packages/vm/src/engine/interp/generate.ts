@@ -138,9 +138,9 @@ function handlerBody(name: string, ops: InterpOps, functionIndex: (name: string)
     firstParam: -1,
     local: (i) => 2 + i,
     functionIndex,
-    end: (how, out) => out.byte(0x41, STATUS_OF[how], 0x0f),
+    end: (how, out) => out.put(0x41, STATUS_OF[how], 0x0f),
   });
-  code.byte(0x41, 0);
+  code.put(0x41, 0);
   return { name, params: ['i32', 'i32'], result: 'i32', locals: ops.locals, code: code.bytes().slice() };
 }
 
@@ -159,7 +159,7 @@ class Assembler {
 
   /** Opcodes without operands, by their bytes. */
   op(...bytes: number[]): void {
-    this.out.byte(...bytes);
+    this.out.put(...bytes);
   }
   #indexed(opcode: number, index: number): void {
     this.out.byte(opcode);
@@ -185,7 +185,7 @@ class Assembler {
     this.out.s32(value);
   }
   #memory(opcode: number, offset: number): void {
-    this.out.byte(opcode, 0);
+    this.out.put(opcode, 0);
     this.out.u32(offset);
   }
   load(offset: number): void {
@@ -280,7 +280,7 @@ function runLoop(
     a.op(0x0b); // end of the block that leads here
     const toDefault = n - 1 - i;
     const end = (how: End, o: Bytes, depth: number): void => {
-      if (how === 'next') o.byte(0x20, REC_LOCAL, 0x41, S.REC.SIZE, 0x6a, 0x21, REC_LOCAL);
+      if (how === 'next') o.put(0x20, REC_LOCAL, 0x41, S.REC.SIZE, 0x6a, 0x21, REC_LOCAL);
       o.byte(0x0c);
       o.u32(toDefault + depth + (how === 'jump' ? 1 : how === 'exit' ? 2 : 3));
     };

@@ -252,7 +252,7 @@ class RegionEmitter {
       .and(apply('i32.load', [entry], S.JUMP_CACHE + 12).eq(apply('i32.load', [cpu], S.JUMP_KEY)))
       .and(apply('i32.load', [entry], S.JUMP_CACHE + 8));
     this.#expression(may.and(known));
-    this.#out.byte(OP.if, VOID);
+    this.#out.put(OP.if, VOID);
     this.#statements(
       ops.collect(() => {
         set(LOCAL.BUDGET, apply('i32.load', [entry], S.JUMP_CACHE + 8).shrU(3));
@@ -265,7 +265,7 @@ class RegionEmitter {
     const count = local(LOCAL.FLAGS_KIND);
     // the run loop is told when a region has been entered often
     this.#expression(count.ne(S.REGION_HOT));
-    this.#out.byte(OP.if, VOID);
+    this.#out.put(OP.if, VOID);
     this.#statements([
       { k: 'store', op: 'i32.store', address: entry, value: count, offset: S.REGION_COUNTS },
       { k: 'store', op: 'i32.store8', address: cpu.add(slot), value: i32(1), offset: S.REGION_USED },
@@ -274,13 +274,13 @@ class RegionEmitter {
     this.#expression(slot);
     this.#out.byte(OP.return_call_indirect);
     this.#out.u32(this.#options.regionType);
-    this.#out.byte(0, OP.end, OP.end);
+    this.#out.put(0, OP.end, OP.end);
   }
 
   // ---- pieces ----
 
   #open(op: number, label: Label): void {
-    this.#out.byte(op, VOID);
+    this.#out.put(op, VOID);
     this.#labels.push(label);
   }
   #close(): void {
@@ -365,7 +365,7 @@ class RegionEmitter {
         break;
       case 'branch':
         this.#expression(value as E);
-        this.#out.byte(OP.if, VOID);
+        this.#out.put(OP.if, VOID);
         this.#labels.push({ k: 'if' });
         follow(end.taken);
         this.#out.byte(OP.else);
@@ -425,7 +425,7 @@ class RegionEmitter {
     let open = 0;
     for (const site of sites) {
       this.#expression(value.eq(BASE.add(i64(site.offset))));
-      this.#out.byte(OP.if, VOID);
+      this.#out.put(OP.if, VOID);
       this.#labels.push({ k: 'if' });
       open++;
       this.#current = staged;

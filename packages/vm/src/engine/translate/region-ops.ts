@@ -9,6 +9,7 @@ import { NO_REGISTER, RIP_BASE } from '../../x86/decode.ts';
 import { type Form, Ops, VECTOR, vectorOf } from '../../x86/ops.ts';
 import { type Row, ROW_BIT } from '../../x86/row.ts';
 import * as S from '../../x86/state.ts';
+import { type WasmOp, wasmOp } from '../../wasm/opcodes.ts';
 import type { Instruction } from './instruction.ts';
 import { kindNumber, type LazyKind, type Material, materialize } from './flags.ts';
 import { FIXED, LOCAL, LOCAL_TYPES } from './locals.ts';
@@ -779,19 +780,18 @@ function equal(a: E, b: E, bytes: number): E {
 function negative(x: E, bytes: number): E {
   return bytes === 8 ? x.ltS(0) : x.wrap().signExtend(bytes).ltS(0);
 }
-const INVERSE: Readonly<Record<string, string>> = {
-  lt_u: 'ge_u',
-  le_u: 'gt_u',
-  lt_s: 'ge_s',
-  le_s: 'gt_s',
-  eq: 'ne',
-};
+const INVERSE: ReadonlyMap<WasmOp, WasmOp> = new Map(
+  ['lt_u ge_u', 'le_u gt_u', 'lt_s ge_s', 'le_s gt_s', 'eq ne'].flatMap((pair) =>
+    ['i32', 'i64'].map((ty) => {
+      const [op, inverse] = pair.split(' ').map((name) => wasmOp(`${ty}.${name}`));
+      return [op, inverse] as [WasmOp, WasmOp];
+    }),
+  ),
+);
 /** The opposite of a comparison, for i32 0/1. */
 function invert(e: E): E {
-  const [ty, name = ''] = e.op.split('.');
-  const inverse = INVERSE[name];
-  if (inverse === undefined || (ty !== 'i32' && ty !== 'i64')) return e.eqz();
-  return new E(`${ty}.${inverse}`, 'i32', e.args);
+  const inverse = e.instruction === null ? undefined : INVERSE.get(e.instruction);
+  return inverse === undefined ? e.eqz() : new E(inverse.name, 'i32', e.args, 0, inverse);
 }
 
 /** Offsets of state that lives in locals. */

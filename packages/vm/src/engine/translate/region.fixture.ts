@@ -91,27 +91,27 @@ export function handMade(regions: readonly HandMade[]): TranslatedModule {
   regions.forEach((region, i) => {
     const code = new Bytes();
     const bump = (offset: number, wide: boolean, by: number): void => {
-      code.byte(0x20, 0, 0x20, 0, wide ? 0x29 : 0x28, 0);
+      code.put(0x20, 0, 0x20, 0, wide ? 0x29 : 0x28, 0);
       code.u32(offset);
       code.byte(wide ? 0x42 : 0x41);
       code.s32(by);
-      code.byte(wide ? 0x7c : 0x6a, wide ? 0x37 : 0x36, 0);
+      code.put(wide ? 0x7c : 0x6a, wide ? 0x37 : 0x36, 0);
       code.u32(offset);
     };
     bump(S.GPR + 8, true, region.add);
     bump(S.RIP, true, region.skip);
     bump(S.BUDGET, false, -1);
     if (region.fill !== undefined) {
-      code.byte(0x20, 0, 0x20, 0, 0x20, 0, 0x29, 0);
+      code.put(0x20, 0, 0x20, 0, 0x20, 0, 0x29, 0);
       code.u32(S.GPR);
       code.byte(0x41);
       code.s32(region.fill);
       code.byte(0x10);
       code.u32(fill);
-      code.byte(0xad, 0x37, 0);
+      code.put(0xad, 0x37, 0);
       code.u32(S.GPR + 16);
     }
-    code.byte(0x41, region.status ?? REGION_STATUS.CHAIN);
+    code.put(0x41, region.status ?? REGION_STATUS.CHAIN);
     const index = module.reserve();
     module.body(index, {
       name: `r${i}`,
