@@ -29,11 +29,12 @@ function diskOf(name: string, files: ReadonlyMap<string, string>): string {
   return disk;
 }
 
-async function inGuest(disk: string, script: string): Promise<string> {
-  const unpack = 'mkdir -p /t && tar -x -C / -f /dev/vda && cd /t && ';
+async function inGuest(disk: string, script: string, options: readonly string[] = []): Promise<string> {
+  const unpack = 'mkdir -p /t && tar -x -C / -f /dev/vda && cd /t && export JIT_DISK=/dev/vda && ';
   const { code, stdout, stderr } = await viv([
     'run',
     '--rm',
+    ...options,
     '-m',
     '512m',
     '--disk',
@@ -48,12 +49,23 @@ async function inGuest(disk: string, script: string): Promise<string> {
   return stdout;
 }
 
-test('C programs: integer, x87, SSE, signals, threads, self-modifying and 32-bit code', native, async () => {
+function programsDisk(): { disk: string; script: string; expected: string } {
   const programs = guestPrograms();
-  const disk = diskOf('programs', new Map(programs.map((p) => [`/t/${p.name}`, p.file])));
-  const script = programs.map((p) => `echo "== ${p.name}"; ./${p.name} || echo "exit $?"`).join('; ');
-  const expected = programs.map((p) => `== ${p.name}\n${outputOnHost(p.file)}`).join('');
+  return {
+    disk: diskOf('programs', new Map(programs.map((p) => [`/t/${p.name}`, p.file]))),
+    script: programs.map((p) => `echo "== ${p.name}"; ./${p.name} || echo "exit $?"`).join('; '),
+    expected: programs.map((p) => `== ${p.name}\n${outputOnHost(p.file)}`).join(''),
+  };
+}
+
+test('C programs: integer, x87, SSE, signals, threads, code that changes, 32-bit code', native, async () => {
+  const { disk, script, expected } = programsDisk();
   assert.equal(await inGuest(disk, script), expected);
+});
+
+test('the C programs with hot code translated on the spot', native, async () => {
+  const { disk, script, expected } = programsDisk();
+  assert.equal(await inGuest(disk, script, ['--translate', 'sync']), expected);
 });
 
 test("Debian's gzip, sha256sum, bc, awk, sort and perl", native, async () => {
