@@ -6,14 +6,15 @@ import { Disassembler } from '../../x86/disasm.ts';
 import { stateName } from '../../x86/print.ts';
 import * as S from '../../x86/state.ts';
 
-/** One line: number, address, size, use. */
+/** One line: number (0: it was not put to use), address, size, use. */
 export function regionLine(region: RegionReport): string {
   const { number, rip, blocks, instructions, codeBytes, entered, gone, compiler } = region;
   const state = gone ? ', gone' : compiler === undefined ? '' : `, ${compiler}`;
+  const use = number === 0 ? '' : `, entered ${entered} times${state}`;
   const bytes = (codeBytes / Math.max(1, instructions)).toFixed(0);
   return (
-    `region ${number} at ${hex(rip)}: ${blocks} blocks, ${instructions} instructions, ` +
-    `${codeBytes} bytes of WebAssembly (${bytes} each), entered ${entered} times${state}`
+    `region${number === 0 ? '' : ` ${number}`} at ${hex(rip)}: ${blocks} blocks, ${instructions} instructions, ` +
+    `${codeBytes} bytes of WebAssembly (${bytes} each)${use}`
   );
 }
 

@@ -1,5 +1,6 @@
 /** What `viv debug` needs. The instruction table is loaded when asked for: a machine's main thread has no use for it. */
 import { VmError } from '../../base/errors.ts';
+import type { CodePart } from '../../engine/translate/explain-region.ts';
 import type { CodeMode } from '../../engine/explain.ts';
 import { extractVmlinux } from '../../firmware/kernel/vmlinux.ts';
 import { parseElf } from '../../firmware/loaders/elf.ts';
@@ -18,7 +19,8 @@ export interface ExplainFileOptions {
 
 /** @throws VmError KERNEL_NOT_A_KERNEL, KERNEL_CORRUPT, USAGE when the address is outside */
 export async function explainFile(file: Uint8Array, o: ExplainFileOptions): Promise<string[]> {
-  const bytes = o.base === undefined ? await kernelCode(file, o.address) : from(file, o.address - o.base);
+  const parts = o.base === undefined ? await kernelCode(file) : [{ address: o.base, bytes: file }];
+  const bytes = codeFrom(parts, o.address);
   if (bytes === undefined || bytes.length === 0) {
     throw new VmError('USAGE', {
       message: `there is no code at 0x${o.address.toString(16)} in this file`,
@@ -26,7 +28,14 @@ export async function explainFile(file: Uint8Array, o: ExplainFileOptions): Prom
         'Take an address of the kernel as it is linked, for example 0xffffffff81000000; --base ADDRESS for plain code',
     });
   }
-  return explainBytes(o.address, bytes, o.mode ?? 2);
+  const { mode = 2 } = o;
+  const block = await explainBytes(o.address, bytes, mode);
+  if (mode !== 2) return block;
+  const { explainRegion } = await import('../../engine/translate/explain-region.ts');
+  const region = explainRegion(parts, o.address);
+  if (region === null)
+    return [...block, '', 'no region begins here: its first instruction is not translated'];
+  return [...block, '', 'if everything here is equally hot:', ...(await regionText(region))];
 }
 
 /** What the engine makes of the code `bytes` at `address`. */
@@ -35,22 +44,21 @@ export async function explainBytes(address: bigint, bytes: Uint8Array, mode: Cod
   return explain({ address, bytes, mode });
 }
 
-function from(bytes: Uint8Array, offset: bigint): Uint8Array | undefined {
-  return offset < 0n || offset >= BigInt(bytes.length) ? undefined : bytes.subarray(Number(offset));
-}
-
-async function kernelCode(file: Uint8Array, address: bigint): Promise<Uint8Array | undefined> {
-  const { segments } = parseElf(await extractVmlinux(file, nodeDecompressor));
-  for (const base of [
-    (s: (typeof segments)[number]) => s.vaddr,
-    (s: (typeof segments)[number]) => BigInt(s.paddr),
-  ]) {
-    for (const segment of segments) {
-      const found = from(segment.bytes, address - base(segment));
-      if (found !== undefined) return found;
-    }
+function codeFrom(parts: readonly CodePart[], address: bigint): Uint8Array | undefined {
+  for (const part of parts) {
+    const offset = address - part.address;
+    if (offset >= 0n && offset < BigInt(part.bytes.length)) return part.bytes.subarray(Number(offset));
   }
   return undefined;
+}
+
+/** Where the kernel is linked, then where it is loaded. */
+async function kernelCode(file: Uint8Array): Promise<CodePart[]> {
+  const { segments } = parseElf(await extractVmlinux(file, nodeDecompressor));
+  return [
+    ...segments.map(({ vaddr, bytes }) => ({ address: vaddr, bytes })),
+    ...segments.map(({ paddr, bytes }) => ({ address: BigInt(paddr), bytes })),
+  ];
 }
 
 /** What translating did, line by line. @param retired guest instructions, however they were executed */

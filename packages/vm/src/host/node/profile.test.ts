@@ -44,6 +44,11 @@ test('a profile is the same in every run', async () => {
   assert.deepEqual(places(await profiled()), places(await profiled()));
 });
 
+test('a deterministic machine is not profiled', async () => {
+  const both = VM.start({ kernel: KERNEL, memory: '32m', profile: {}, deterministic: true });
+  await assert.rejects(both, { code: 'USAGE' });
+});
+
 test('a machine that is not profiled has no profile', async () => {
   const vm = await VM.start({ kernel: KERNEL, memory: '32m', paused: true });
   assert.equal(vm.profileReport(), undefined);

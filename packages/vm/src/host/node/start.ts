@@ -159,6 +159,12 @@ async function closeAll(disks: RawDisk[]): Promise<void> {
 
 async function guestSymbols(options: VmOptions): Promise<GuestSymbols | undefined> {
   if (options.profile === undefined) return undefined;
+  if (options.deterministic !== undefined && options.deterministic !== false) {
+    throw new VmError('USAGE', {
+      message: 'A deterministic machine cannot be profiled: samples would end its budgets elsewhere',
+      remedy: 'Leave one of the options `profile` and `deterministic` out',
+    });
+  }
   const { GuestSymbols } = await import('./profile-report.ts');
   const { kernel, initrd } = await readKernelFiles(options);
   return GuestSymbols.read({ kernel, initrd, paths: options.profile.symbols ?? [] });

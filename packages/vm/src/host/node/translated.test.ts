@@ -6,7 +6,7 @@ import { CODE } from '../../../../../test/support/tiny-kernel.ts';
 import type { TranslateOptions } from '../../machine/vcpu.ts';
 import type { Verdict } from '../../vm/bisect.ts';
 import { bisectMachine } from './bisect.ts';
-import { regionText } from './debug-tools.ts';
+import { explainFile, regionText } from './debug-tools.ts';
 import { VM } from './start.ts';
 
 const ENTRY = 0x1000000;
@@ -44,6 +44,16 @@ test('bisect finds nothing where nothing is wrong', { timeout: 120_000 }, async 
   const verdict = await found(TRANSLATE);
   assert.equal(verdict.kind, 'same');
   assert.ok(verdict.kind === 'same' && verdict.regions >= 2);
+});
+
+test('explain of a file shows the region that the translator would make', async () => {
+  const lines = await explainFile(KERNEL, { address: BigInt(START + ADD.length) });
+  const first = lines.findIndex((line) => /^region at 0x100001d: /.test(line));
+  assert.ok(first > 0, lines.join('\n'));
+  assert.match(lines[first + 3] ?? '', /^ {2}0x100001d {2}6b c1 04 +imul eax, ecx, 0x4$/);
+  assert.ok(lines.slice(first).some((line) => /^ +loop @\d+$/.test(line)));
+  const none = await explainFile(Uint8Array.of(0xf4), { address: 0x7000n, base: 0x7000n });
+  assert.match(none.at(-1) ?? '', /^no region begins here/);
 });
 
 test('regions of a machine, by address, with guest code, WebAssembly and counters', async () => {
