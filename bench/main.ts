@@ -33,7 +33,7 @@ import { bootQemu } from './qemu.ts';
 import { missingUserland, realArchive } from './real-files.ts';
 import { type BenchItem, result } from './result.ts';
 import { selection } from './selection.ts';
-import { table } from './table.ts';
+import { markdown, table } from './table.ts';
 import { bootV86 } from './v86.ts';
 import { missingForV86, prepareV86 } from './v86-files.ts';
 import { bootVivarium } from './vivarium.ts';
@@ -55,6 +55,8 @@ const { values, positionals } = parseArgs({
   options: {
     against: { type: 'string' },
     json: { type: 'boolean', default: false },
+    /** Tables for docs/performance.md. */
+    markdown: { type: 'boolean', default: false },
     runs: { type: 'string', default: '5' },
     /** Items by the first word of their names. */
     only: { type: 'string' },
@@ -179,7 +181,8 @@ const folder = mkdtempSync(join(tmpdir(), 'viv-bench-'));
 try {
   const { items, commandLines } = await measure(folder);
   const measured = result(items, commandLines);
-  console.log(values.json ? JSON.stringify(measured) : table(measured));
+  const text = values.markdown ? markdown : values.json ? JSON.stringify : table;
+  console.log(text(measured));
 } finally {
   rmSync(folder, { recursive: true, force: true });
 }

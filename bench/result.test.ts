@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { type BenchItem, median, result } from './result.ts';
-import { table } from './table.ts';
+import { markdown, table } from './table.ts';
 
 function item(suite: string, value: number, ratio: number | null): BenchItem {
   return {
@@ -59,4 +59,17 @@ test('the table shows values, ratios, bars, failures and how the sides were star
   assert.match(second, /FAILED: qemu: no end$/);
   assert.match(mean, /^engine +geometric mean +0\.50 +0\.65 +met$/);
   assert.match(text, /\nqemu -x$/);
+});
+
+test('Markdown: a table for each suite, columns of the other side only where there is one', () => {
+  const text = markdown(
+    result([
+      { ...item('engine', 3, 0.5), bar: 1, other: 6, cpu: { value: 4, other: 5, ratio: 0.8 }, native: 0.25 },
+      item('boot', 7, null),
+    ]),
+  );
+  const row = '| item of engine | 3.00 | 6.00 | 0.50 | 1.00 | 4.00 | 5.00 | 0.80 | 0.250 |';
+  assert.ok(text.includes(`|---|---:|---:|---:|---:|---:|---:|---:|---:|\n${row}\n`));
+  assert.ok(text.includes('| **geometric mean** |  |  | **0.50** | **0.65** |  |  | **0.80** |  |'));
+  assert.ok(text.includes('### boot\n\n|  | ours | CPU |\n|---|---:|---:|\n| item of boot | 7.00 |  |'));
 });

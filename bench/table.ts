@@ -2,6 +2,42 @@
 import { SUITE_BARS } from './items.ts';
 import type { BenchItem, BenchResult } from './result.ts';
 
+/** As text for docs/performance.md: the same without the notes on what is met, in Markdown. */
+export function markdown({ items, geomean, cpuGeomean }: BenchResult): string {
+  const suites = Map.groupBy(items, (item) => item.suite);
+  return [...suites]
+    .map(([suite, members]) => {
+      const isNative = members.some(({ native }) => native !== undefined);
+      const other = members.find(({ against }) => against !== null)?.against ?? undefined;
+      const columns = ['', 'ours', ...(other === undefined ? [] : [other, 'ratio', 'bar'])];
+      columns.push('CPU', ...(other === undefined ? [] : [other, 'ratio']), ...(isNative ? ['native'] : []));
+      const line = (cells: readonly string[]): string => `| ${cells.join(' | ')} |`;
+      const rows = members.map((item) => {
+        const { cpu } = item;
+        const wall = item.failed === undefined ? seconds(item) : 'failed';
+        const compared = [number(item.other), fixed(item.ratio), fixed(item.bar)];
+        return line([
+          item.apart === true ? `${item.name} (apart)` : item.name,
+          wall,
+          ...(other === undefined ? [] : compared),
+          number(cpu?.value),
+          ...(other === undefined ? [] : [number(cpu?.other), fixed(cpu?.ratio)]),
+          ...(isNative ? [number(item.native)] : []),
+        ]);
+      });
+      const bar = SUITE_BARS[suite];
+      const means = [fixed(geomean[suite]), fixed(bar), '', '', fixed(cpuGeomean[suite])];
+      if (other !== undefined)
+        rows.push(line(['**geometric mean**', '', '', ...means.map(strong), ...(isNative ? [''] : [])]));
+      const rule = `|${columns.map((_, i) => (i === 0 ? '---' : '---:')).join('|')}|`;
+      return [`### ${suite}`, '', line(columns), rule, ...rows].join('\n');
+    })
+    .join('\n\n');
+}
+
+const strong = (text: string): string => (text === '' ? '' : `**${text}**`);
+const seconds = ({ value, unit }: BenchItem): string => `${number(value)}${unit === 's' ? '' : ` ${unit}`}`;
+
 const HEAD = [
   'suite',
   'item',
