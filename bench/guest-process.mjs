@@ -1,17 +1,17 @@
 /**
  * A process that runs one of our machines from the built library, for the benchmarks: alone, so that its CPU time and
- * memory are the machine's. Argument: JSON of kernel, initrd, memoryMib, quiet, translate. Lines of JSON on standard
+ * memory are the machine's. Argument: JSON of kernel, initrd, memoryMib, quiet, translate, stats. Lines of JSON on standard
  * output: `{event: 'init', console}`, `{event: 'ready'}`; then for each line of standard input, `{run: COMMAND}`, with
  * a COMMAND that prints the marks of guest.ts: `{event: 'begin'}`, `{event: 'end'}` as the marks arrive, and
  * `{event: 'done', exitCode, output, stderr, instructions}`. Ends with standard input.
  */
 import { createInterface } from 'node:readline';
-import { VM } from '../packages/vm/dist/node.js';
+import { translationReport, VM } from '../packages/vm/dist/node.js';
 
 const INIT_MARK = /Run \/init as init process/;
 const END_MARK = /@end \d+\n/;
 
-const { kernel, initrd, memoryMib, quiet, translate } = JSON.parse(process.argv[2] ?? '{}');
+const { kernel, initrd, memoryMib, quiet, translate, stats } = JSON.parse(process.argv[2] ?? '{}');
 const say = (record) => process.stdout.write(`${JSON.stringify(record)}\n`);
 
 const vm = await VM.start({
@@ -30,6 +30,7 @@ say({ event: 'ready' });
 for await (const line of createInterface({ input: process.stdin })) {
   const { run } = JSON.parse(line);
   const before = await instructions();
+  const translationBefore = vm.translation;
   const running = vm.spawn({ argv: ['sh', '-c', run], tty: false });
   const [exitCode, output, stderr] = await Promise.all([
     running.exitCode,
@@ -37,7 +38,9 @@ for await (const line of createInterface({ input: process.stdin })) {
     read(running.stderr, () => {}),
     running.stdin.close(),
   ]);
-  say({ event: 'done', exitCode, output, stderr, instructions: Number((await instructions()) - before) });
+  const executed = (await instructions()) - before;
+  say({ event: 'done', exitCode, output, stderr, instructions: Number(executed) });
+  if (stats) reportTranslation(translationBefore, vm.translation, executed);
 }
 await vm.powerOff();
 
@@ -47,6 +50,20 @@ async function instructions() {
   const count = vm.retired;
   await vm.resume();
   return count;
+}
+
+/** What the translator did meanwhile; regions, modules and their memory as they are now. */
+function reportTranslation(before, after, executed) {
+  if (after === undefined) return;
+  const change = { ...after };
+  for (const [name, value] of Object.entries(after))
+    if (typeof value === 'number' && !['regions', 'modules', 'bytes'].includes(name))
+      change[name] = value - (before?.[name] ?? 0);
+  const known = new Map(before?.left.map(({ handler, count }) => [handler, count]));
+  change.left = after.left
+    .map(({ handler, count }) => ({ handler, count: count - (known.get(handler) ?? 0) }))
+    .filter(({ count }) => count > 0);
+  process.stderr.write(`${translationReport(change, executed).join('\n')}\n`);
 }
 
 function sayMarks() {

@@ -10,6 +10,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { parseSize } from '../packages/vm/src/base/size.ts';
+import { hasQemu } from '../test/guest/qemu.ts';
 import { prepareBootFiles } from './boot-files.ts';
 import { measureBoots } from './boots.ts';
 import type { BootFiles, Guest, Translate } from './guest.ts';
@@ -66,6 +67,8 @@ const { values, positionals } = parseArgs({
     translate: { type: 'string' },
     threshold: { type: 'string' },
     'code-cache': { type: 'string' },
+    /** What the translator did in each item. */
+    stats: { type: 'boolean', default: false },
     /** For the Node that runs our machine, such as --node-flags='--liftoff-only'. */
     'node-flags': { type: 'string', default: '' },
     'qemu-cpu': { type: 'string', default: 'max' },
@@ -78,6 +81,8 @@ for (const suite of suites)
   if (!EVERY_SUITE.includes(suite))
     throw new Error(`no suite '${suite}'; there is: ${EVERY_SUITE.join(', ')}`);
 if (values.against !== undefined && values.against !== 'qemu') throw new Error('--against knows only qemu');
+if (values.against === 'qemu' && !hasQemu())
+  throw new Error('--against qemu: there is no QEMU; apt-get install qemu-system-x86');
 const runs = Number(values.runs);
 if (!Number.isInteger(runs) || runs < 1) throw new Error(`--runs ${values.runs} is no count`);
 
@@ -109,6 +114,7 @@ const GUESTS = {
     boot: (files: BootFiles): Promise<Guest> =>
       bootVivarium(files, GUESTS.limitMs, {
         translate: translateOptions(),
+        stats: values.stats,
         nodeFlags: values['node-flags'].split(' ').filter((flag) => flag !== ''),
       }),
   },

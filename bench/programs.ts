@@ -17,7 +17,7 @@ export function missingCompiler(bits: 32 | 64 = 64): string | undefined {
     encoding: 'utf8',
   });
   if (probe.status === 0) return undefined;
-  const packages = bits === 32 ? 'gcc and libc6-dev-i386' : 'gcc and libc6-dev';
+  const packages = bits === 32 ? 'gcc-multilib' : 'gcc libc6-dev';
   return `gcc cannot make static ${bits}-bit executables: apt-get install ${packages}`;
 }
 

@@ -28,6 +28,8 @@ interface Answer {
 export interface MachineOptions {
   readonly quiet?: boolean;
   readonly translate?: Translate | undefined;
+  /** Say after each command what the translator did (standard error). */
+  readonly stats?: boolean;
   /** Flags of Node and V8. */
   readonly nodeFlags?: readonly string[];
 }
