@@ -11,7 +11,7 @@ import type { SharedParts } from '../../vm.ts';
 import type { WasmModule } from '../../wasm/api.ts';
 import { compilerOf } from './compiler-of.ts';
 import { type ClockOrigin, createClock } from './clock.ts';
-import { startCompileThread } from './compile-thread.ts';
+import { compileThread } from './compile-thread.ts';
 import { random } from './random.ts';
 
 interface WorkerData extends SharedParts {
@@ -54,7 +54,7 @@ function cpuNs(): number {
 
 function compiler(): CompileThread | undefined {
   return translate.tier === 'auto'
-    ? startCompileThread({ memory, layout, index, options: translate })
+    ? compileThread({ memory, layout, index, options: translate })
     : undefined;
 }
 
