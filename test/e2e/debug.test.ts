@@ -46,6 +46,33 @@ test('trace writes to a file and says why it ended early', async () => {
   assert.ok(lines.length >= 4 && lines.length <= 6);
 });
 
+test('a profile and counters of a run leave its output alone', async () => {
+  const file = join(folder, 'stacks');
+  const run = ['run', '--rm', '--translate', 'auto', '--stats', '--profile', file, 'busybox', '--'];
+  const { code, stdout, stderr } = await viv([...run, 'sh', '-c', 'seq 1 5000 | md5sum']);
+  assert.equal(code, 0, stderr);
+  assert.equal(stdout, 'a5a208cd26b07cadade3450fe14d1d93  -\n');
+  const lines = readFileSync(file, 'utf8').trimEnd().split('\n');
+  assert.ok(lines.every((line) => /^[^;]+(;\S+)+ [1-9]\d*$/.test(line)));
+  assert.ok(lines.some((line) => /^swapper.*_\[k\] \d+$/.test(line)));
+  assert.match(stderr, /^\d+ samples, one per 200000 instructions/m);
+  assert.match(stderr, /^regions +[1-9]\d* in /m);
+  assert.match(stderr, /^ +\d+ +\d+\.\d % {2}[A-Z]/m);
+});
+
+test('regions and explain show what a guest had translated', async () => {
+  const { code, stdout, stderr } = await viv(['debug', 'regions', '--count', '20', '--', 'echo', 'hello']);
+  assert.equal(code, 0, stderr);
+  assert.match(stderr, /hello/);
+  const lines = stdout.trimEnd().split('\n');
+  assert.equal(lines.length, 21);
+  const [, address = ''] = /^region \d+ at (0xf{8}\w{8}): \d+ blocks/m.exec(stdout) ?? [];
+  const explained = await viv(['debug', 'explain', address, '--', 'true']);
+  assert.equal(explained.code, 0, explained.stderr);
+  assert.match(explained.stdout, /^regions that contain it: [1-9]/m);
+  assert.match(explained.stdout, new RegExp(`^  ${address} `, 'm'));
+});
+
 for (const [args, says] of [
   [['explain', kernel], /a file and an address/],
   [['explain', kernel, 'main'], /'main' is no address/],

@@ -8,16 +8,25 @@ export interface BisectOptions {
   /** The machine; with a command, whose output and exit code are compared, or else with its serial console. */
   readonly vm: VmOptions;
   readonly translate: TranslateOptions;
-  /** A run that takes longer has another result than one that ends. */
+  /** A run that takes longer, and ten times as long as the interpreter's, has another result than one that ends. */
   readonly timeoutMs: number;
   readonly progress: (line: string) => void;
 }
 
+const PATIENCE = 10;
+
 /** @throws VmError as `VM.start` says */
 export function bisectMachine({ vm, translate, timeoutMs, progress }: BisectOptions): Promise<Verdict> {
+  let patienceMs = timeoutMs;
   return bisect(translate, {
     progress,
-    run: (options) => runOnce({ ...vm, translate: { ...options, keep: true }, noReboot: true }, timeoutMs),
+    run: async (options) => {
+      const began = performance.now();
+      const keep = { ...options, keep: true };
+      const outcome = await runOnce({ ...vm, translate: keep, noReboot: true }, patienceMs);
+      if (options.tier === 'off') patienceMs = Math.max(patienceMs, PATIENCE * (performance.now() - began));
+      return outcome;
+    },
   });
 }
 
