@@ -10,6 +10,7 @@ import {
   type VmOptions,
 } from '@vivarium/vm';
 import type { RunOptions } from './commands/run-options.ts';
+import { EventLog } from './event-log.ts';
 import { ProgressLine } from './progress.ts';
 
 /** @throws VmError as `VM.start` and `prepareBusybox` say */
@@ -18,7 +19,9 @@ export async function startMachine(options: RunOptions, command: VmOptions['comm
   const image = whole ? undefined : await prepareImage(options);
   const kernel = options.kernel ?? image?.kernel;
   const initrd = options.initrd ?? image?.initrd;
-  return VM.start({
+  const events = options.deterministic?.eventLog;
+  const log = events === undefined ? undefined : await EventLog.create(events);
+  const vm = await VM.start({
     ...(kernel === undefined ? {} : { kernel }),
     ...(initrd === undefined ? {} : { initrd }),
     ...(options.append === undefined ? {} : { append: options.append }),
@@ -31,7 +34,12 @@ export async function startMachine(options: RunOptions, command: VmOptions['comm
     quiet: !options.console,
     disks: options.disk === undefined ? [] : [options.disk],
     noReboot: true,
+    ...(options.deterministic === undefined
+      ? {}
+      : { deterministic: { seed: options.deterministic.seed, ...log?.options } }),
   });
+  void vm.exited.then(() => log?.close(vm.retired));
+  return vm;
 }
 
 /** The first run on a terminal asks where Debian is, once; elsewhere the error has the line to type. */

@@ -42,6 +42,9 @@ export function createProgram(exit: (code: number) => void): Command {
     .option('--append <string>', 'added to the kernel command line')
     .option('--disk <file>', 'a raw disk image as /dev/vda')
     .option('--mirror <url>', "where Debian's packages come from")
+    .option('--deterministic', 'count instructions instead of time: the same inputs give the same run')
+    .option('--seed <number>', 'of the random numbers in a deterministic machine (default: 1)')
+    .option('--event-log <file>', 'write what happened in a deterministic machine, and at which instruction')
     .option('--gdb <port>', 'wait for a gdb on this port of the loopback interface')
     .option(
       '--profile <file>',

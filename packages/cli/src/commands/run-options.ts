@@ -31,6 +31,13 @@ export interface RunOptions {
   readonly profile: string | undefined;
   readonly symbols: readonly string[];
   readonly translate: TranslateOptions | undefined;
+  readonly deterministic: DeterministicRun | undefined;
+}
+
+export interface DeterministicRun {
+  readonly seed: number;
+  /** File that takes the events. */
+  readonly eventLog: string | undefined;
 }
 
 const IMAGES: readonly string[] = ['busybox'];
@@ -74,6 +81,7 @@ export function parseRunOptions(
     profile: text(raw, 'profile'),
     symbols: texts(raw, 'symbols'),
     translate: translateOptions(text(raw, 'translate'), text(raw, 'codeCache')),
+    deterministic: deterministicRun(raw),
   };
 }
 
@@ -124,6 +132,18 @@ function translateOptions(
   throw new VmError('USAGE', {
     message: `${codeCache} of translated code is too little`,
     remedy: 'Use --code-cache 1m or more',
+  });
+}
+
+function deterministicRun(raw: Readonly<Record<string, unknown>>): DeterministicRun | undefined {
+  const seed = text(raw, 'seed');
+  const eventLog = text(raw, 'eventLog');
+  if (raw['deterministic'] === true)
+    return { seed: wholeNumber(seed ?? '1', '--seed', 0, 2 ** 32 - 1), eventLog };
+  if (seed === undefined && eventLog === undefined) return undefined;
+  throw new VmError('USAGE', {
+    message: `${seed === undefined ? '--event-log' : '--seed'} is for deterministic machines`,
+    remedy: 'Add --deterministic',
   });
 }
 

@@ -191,9 +191,9 @@ export class Backends {
   }
 
   start(): void {
+    this.#meeting?.begin();
     if (this.#running) return;
     this.#running = true;
-    this.#meeting?.begin();
     for (const device of this.#virtio) device.resume();
     void this.#devices.doorbell.listen((bits) => this.#serve(bits));
   }
