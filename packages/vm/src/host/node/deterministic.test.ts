@@ -64,7 +64,7 @@ test('a run stops at any count, and that changes nothing', LIMIT, async () => {
   assert.equal(whole.retired, 2 + 20 * (3 + 7 + 4) + POWER_OFF);
   assert.deepEqual(
     whole.counts,
-    Array.from({ length: whole.retired - 1 }, (_, i) => i + 1),
+    Array.from({ length: whole.retired }, (_, i) => i + 1),
   );
   const some = await run(all, 13);
   assert.equal(some.retired, whole.retired);
