@@ -7,7 +7,7 @@ import { Worker } from 'node:worker_threads';
 import { createSoftVcpu } from '../packages/vm/src/engine/vcpu.ts';
 import { layoutMemory, PageFlag, VCPU_BASE } from '../packages/vm/src/machine/layout.ts';
 import { Request, VcpuMailbox } from '../packages/vm/src/machine/mailbox.ts';
-import type { SoftVcpu } from '../packages/vm/src/machine/vcpu.ts';
+import type { SoftVcpu, TranslateOptions } from '../packages/vm/src/machine/vcpu.ts';
 import { linux64Vcpu, pvhVcpu } from '../packages/vm/src/machine/vcpu-reset.ts';
 import { parseVcpu, type VcpuRecord } from '../packages/vm/src/machine/vcpu-state.ts';
 import { wasm } from '../packages/vm/src/wasm/api.ts';
@@ -40,6 +40,9 @@ export interface JunkResult {
   /** How they ended: exit kind → count. */
   readonly ends: Readonly<Record<string, number>>;
   readonly instructions: bigint;
+  /** Guests whose last state was compared with the interpreter's, and those in which it is another. */
+  readonly compared: number;
+  readonly differences: readonly string[];
 }
 
 class JunkMachine {
@@ -49,7 +52,7 @@ class JunkMachine {
   readonly #stopper: Worker;
   #looks = 0;
 
-  constructor() {
+  constructor(translate?: TranslateOptions) {
     const layout = layoutMemory(RAM);
     const memory = new wasm.Memory({ initial: layout.wasmPages, maximum: layout.wasmPages, shared: true });
     new Uint8Array(memory.buffer).fill(
@@ -75,6 +78,7 @@ class JunkMachine {
         writeMmio: () => {},
         endOfInterrupt: () => {},
       },
+      translate,
     });
   }
 
@@ -91,7 +95,8 @@ class JunkMachine {
   /** Fills the memory and gives the state to start from. */
   prepare(next: (below: number) => number): VcpuRecord {
     const ram = this.#ram;
-    for (let i = 0; i < 0x20000; i += 8) ram.setBigUint64(i, 0n);
+    // what an earlier guest left would make a difference
+    new Uint8Array(ram.buffer, ram.byteOffset, RAM).fill(0);
     ram.setBigUint64(0x508, 0x00af_9b00_0000_ffffn, true);
     ram.setBigUint64(0x510, 0x00cf_9300_0000_ffffn, true);
     ram.setBigUint64(0x518, 0x0000_8b00_0000_0067n, true);
@@ -118,21 +123,46 @@ class JunkMachine {
   }
 }
 
-/** @throws what the vCPU throws: a defect of ours */
-export async function fuzzJunk(guests: number, seed: number): Promise<JunkResult> {
-  const random = new Random(seed);
-  const next = (below: number): number => random.below(below);
-  const machine = new JunkMachine();
+/** State as text, without clocks. */
+function describe(record: VcpuRecord): string {
+  return JSON.stringify(record, (key, value: unknown) => {
+    if (/tsc|clock|time/i.test(key)) return undefined;
+    return typeof value === 'bigint' ? value.toString(16) : value;
+  });
+}
+
+/**
+ * @param translate with a translator; guests that shut down by themselves must then leave the state that they leave on
+ * the interpreter
+ * @throws what the vCPU throws: a defect of ours
+ */
+export async function fuzzJunk(
+  guests: number,
+  seed: number,
+  translate?: TranslateOptions,
+): Promise<JunkResult> {
+  const machines = [new JunkMachine(translate), ...(translate === undefined ? [] : [new JunkMachine()])];
+  const randoms = machines.map(() => new Random(seed));
   const ends: Record<string, number> = {};
+  let compared = 0;
+  const differences: string[] = [];
   try {
     for (let i = 0; i < guests; i++) {
-      machine.vcpu.load(machine.prepare(next));
-      const { kind } = machine.vcpu.run();
-      parseVcpu(machine.vcpu.save());
-      ends[kind] = (ends[kind] ?? 0) + 1;
+      const states = machines.map((machine, n) => {
+        machine.vcpu.load(machine.prepare((below) => (randoms[n] as Random).below(below)));
+        const { kind } = machine.vcpu.run();
+        const record = machine.vcpu.save();
+        parseVcpu(record);
+        if (n === 0) ends[kind] = (ends[kind] ?? 0) + 1;
+        return kind === 'shutdown' ? describe(record) : undefined;
+      });
+      const [got, want] = states;
+      if (got === undefined || want === undefined) continue;
+      compared++;
+      if (got !== want) differences.push(`guest ${i}\n  ${want}\n  ${got}`);
     }
   } finally {
-    await machine.close();
+    for (const machine of machines) await machine.close();
   }
-  return { guests, ends, instructions: machine.vcpu.retired() };
+  return { guests, ends, instructions: machines[0]?.vcpu.retired() ?? 0n, compared, differences };
 }

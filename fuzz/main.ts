@@ -1,8 +1,8 @@
 /**
  * npm run fuzz -- [--programs N] [--seed S] [--inject ROW] [--vcpu]
  * npm run fuzz -- --rows N [--seed S]
- *     both with [--tier always|random|sync [--threshold N]]   with the translator
  * npm run fuzz -- --junk N [--seed S]                     random bytes as a kernel
+ *     all of these with [--tier always|random|sync [--threshold N]]: with the translator
  * npm run fuzz -- --devices [--operations N] [--seed S]     random hostile guests against the devices
  *
  * Runs random programs on the interpreter and on the host's CPU. A difference is shrunk and printed; the last line
@@ -63,19 +63,22 @@ const { values } = parseArgs({
   },
 });
 const seed = Number(values.seed);
+const tier = TIERS.find((name) => name === values.tier);
+if (values.tier !== undefined && tier === undefined) throw new Error(`--tier is one of ${TIERS.join(', ')}`);
+const translate = tier && { tier, seed, threshold: Number(values.threshold) };
 let bad: number;
 if (values.junk !== undefined) {
-  const { guests, ends, instructions } = await fuzzJunk(Number(values.junk), seed);
-  console.log(`seed=${seed} guests=${guests} ends=${JSON.stringify(ends)} instructions=${instructions}`);
-  bad = 0;
+  const result = await fuzzJunk(Number(values.junk), seed, translate);
+  for (const line of result.differences) console.log(line);
+  bad = result.differences.length;
+  console.log(
+    `seed=${seed} guests=${result.guests} ends=${JSON.stringify(result.ends)} instructions=${result.instructions}` +
+      ` compared=${result.compared} differences=${bad}`,
+  );
 } else if (values.devices) bad = await fuzzDevicesBySeeds(Number(values.operations), seed, console.log);
 else {
   if (!nativeAvailable()) throw new Error('fuzzing needs an x86-64 Linux host with gcc');
   console.log(`seed ${seed}`);
-  const tier = TIERS.find((name) => name === values.tier);
-  if (values.tier !== undefined && tier === undefined)
-    throw new Error(`--tier is one of ${TIERS.join(', ')}`);
-  const translate = tier && { tier, seed, threshold: Number(values.threshold) };
   const options = {
     programs: Number(values.programs),
     seed,
