@@ -18,7 +18,7 @@ import { LOCAL, LOCAL_TYPES } from './locals.ts';
 import { BASE, type RegionOps } from './region-ops.ts';
 import { REGION_STATUS } from './region.ts';
 import type { Staged } from './stage.ts';
-import { dropUnread, Reads, Temporaries } from './temporaries.ts';
+import { Temporaries } from './temporaries.ts';
 
 type Label =
   | { readonly k: 'side' | 'fixed' | 'known' | 'if' }
@@ -66,7 +66,8 @@ class RegionEmitter {
   readonly #out = new Bytes();
   readonly #labels: Label[] = [];
   readonly #unlikely: number[] = [];
-  readonly #fixed = new Map<number, number>();
+  /** WebAssembly locals of the region's fixed locals that it uses. */
+  readonly #fixed: number[] = [];
   readonly #fixedTypes: Ty[] = [];
   readonly #temporaries: Temporaries;
   readonly #context: EmitContext;
@@ -89,10 +90,10 @@ class RegionEmitter {
     this.#options = options;
     for (let i = 0; i < LOCAL_TYPES.length; i++) {
       if (i < LOCAL.FLAGS_A && (ops.used & (1 << i)) === 0) continue;
-      this.#fixed.set(i, 1 + this.#fixedTypes.length);
+      this.#fixed[i] = 1 + this.#fixedTypes.length;
       this.#fixedTypes.push(LOCAL_TYPES[i] as Ty);
     }
-    this.#temporaries = new Temporaries((t) => ops.locals[t] as Ty, 1 + this.#fixedTypes.length);
+    this.#temporaries = new Temporaries(ops.locals, 1 + this.#fixedTypes.length);
     this.#context = {
       cpu: CPU,
       record: -1,
@@ -105,7 +106,7 @@ class RegionEmitter {
   }
 
   #local(i: number): number {
-    return i < LOCAL_TYPES.length ? (this.#fixed.get(i) as number) : this.#temporaries.local(i);
+    return i < LOCAL_TYPES.length ? (this.#fixed[i] as number) : this.#temporaries.local(i);
   }
 
   emit(name: string): FunctionBody {
@@ -336,19 +337,15 @@ class RegionEmitter {
   }
 
   #block(staged: Staged): void {
-    const reads = new Reads();
-    const { node, value, edges } = staged;
-    reads.statements(staged.body);
-    reads.statements(staged.astray);
-    reads.statements(staged.commit);
-    for (const list of edges.values()) reads.statements(list);
-    if (value !== null) reads.expression(value);
-    const astray = dropUnread(staged.astray, reads);
-    const commit = dropUnread(staged.commit, reads);
-    const onEdge = new Map([...edges].map(([target, list]) => [target, dropUnread(list, reads)] as const));
-    const body = dropUnread(staged.body, reads);
-    const tail = [...astray, ...commit, ...[...onEdge.values()].flat()];
-    this.#temporaries.assign(body, tail, value === null ? [] : [value]);
+    const { node, value } = staged;
+    const temporaries = this.#temporaries;
+    if (value !== null) temporaries.tailValue(value);
+    const commit = temporaries.tail(staged.commit);
+    const astray = temporaries.tail(staged.astray);
+    const onEdge = new Map<Target, readonly Stmt[]>();
+    for (const [target, list] of staged.edges) onEdge.set(target, temporaries.tail(list));
+    const body = temporaries.body(staged.body);
+    temporaries.assign(body, [astray, commit, ...onEdge.values()]);
     this.#current = staged;
     this.#statements(body);
     const { end } = node.block;
