@@ -63,7 +63,7 @@ function reportTranslation(before, after, executed) {
   change.left = after.left
     .map(({ handler, count }) => ({ handler, count: count - (known.get(handler) ?? 0) }))
     .filter(({ count }) => count > 0);
-  process.stderr.write(`${translationReport(change, executed).join('\n')}\n`);
+  process.stderr.write(`${translationReport(change, executed)}\n`);
 }
 
 function sayMarks() {

@@ -42,6 +42,7 @@ export const NEEDS: readonly Need[] = [
   { program: 'gawk', debianPackage: 'gawk', why: 'test/programs: the same' },
   { program: 'mawk', debianPackage: 'mawk', why: 'test/programs: the same' },
   { program: 'shasum', debianPackage: 'perl', why: 'test/programs: perl with its modules' },
+  { program: 'python3', debianPackage: 'python3-minimal', why: 'bench: suite real' },
   { program: 'git', debianPackage: 'git', why: 'test/project: clones and tracked files' },
 ];
 
