@@ -28,7 +28,7 @@ export async function startMachine(options: RunOptions, command: VmOptions['comm
     ...(command === undefined ? {} : { command }),
     ...(options.gdbPort === undefined ? {} : { gdb: options.gdbPort }),
     ...(options.profile === undefined ? {} : { profile: { symbols: options.symbols } }),
-    ...(options.translate === undefined ? {} : { translate: options.translate }),
+    ...translation(options),
     memory: options.memoryBytes,
     engine: options.engine,
     quiet: !options.console,
@@ -40,6 +40,12 @@ export async function startMachine(options: RunOptions, command: VmOptions['comm
   });
   void vm.exited.then(() => log?.close(vm.retired));
   return vm;
+}
+
+/** Counters cost some speed, so exits are counted only for `--stats`. */
+function translation({ translate, stats }: RunOptions): Pick<VmOptions, 'translate'> {
+  if (stats) return { translate: { tier: 'auto', ...translate, countExits: true } };
+  return translate === undefined ? {} : { translate };
 }
 
 /** The first run on a terminal asks where Debian is, once; elsewhere the error has the line to type. */

@@ -94,6 +94,8 @@ export interface TranslateOptions {
   readonly cacheBytes?: number;
   /** Count instructions exactly on every path (deterministic mode). */
   readonly exactCount?: boolean;
+  /** Count exits of regions by their reason, at the price of some speed. */
+  readonly countExits?: boolean;
   /** Keep the WebAssembly of all regions, so that they can be explained. */
   readonly keep?: boolean;
   /** Only code with these hashes (region-log.ts) is translated, and with how many blocks at most (bisect). */
@@ -161,6 +163,8 @@ export interface TranslationStats extends RegionCounters {
   readonly refusals: number;
   /** Which instructions were left to the interpreter (the first of each time), by the interpreter's handlers. */
   readonly left: readonly { readonly handler: number; readonly count: number }[];
+  /** Exits of regions by reason (engine/translate/region.ts); empty unless they are counted. */
+  readonly exits: readonly { readonly reason: string; readonly count: number }[];
   /** Guest instructions translated, copies counted. */
   readonly guestInstructions: number;
   /** Requests dropped because too many waited. */

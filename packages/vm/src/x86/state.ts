@@ -216,6 +216,8 @@ export const REGION_COUNTS: number = 0x30000;
 /** Entries after which a region is made again, larger. */
 export const REGION_HOT: number = 2000;
 export const HANDLER_COUNTS: number = 0x40000;
+/** By reason (engine/translate/region.ts, EXIT_REASONS): u32, how often regions were left, if that is counted. */
+export const EXIT_COUNTS: number = 0x48000;
 /** More than there are. */
 export const HANDLERS: number = 8192;
 export const REGION_SLOTS: number = 16384;

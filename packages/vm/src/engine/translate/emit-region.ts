@@ -16,7 +16,7 @@ import { type Flow, type FlowNode, targetsOf } from './flow.ts';
 import type { Target } from './graph.ts';
 import { LOCAL, LOCAL_TYPES } from './locals.ts';
 import { BASE, type RegionOps } from './region-ops.ts';
-import { REGION_STATUS } from './region.ts';
+import { EXIT_REASONS, type ExitReason, REGION_STATUS } from './region.ts';
 import type { Staged } from './stage.ts';
 import { Temporaries } from './temporaries.ts';
 
@@ -45,6 +45,8 @@ export interface EmitOptions {
   readonly slack?: number | undefined;
   /** Number of the type (i32) → i32 in the module. */
   readonly regionType: number;
+  /** Count exits by their reason. */
+  readonly countExits: boolean;
 }
 
 export function emitRegion(
@@ -271,6 +273,7 @@ class RegionEmitter {
       { k: 'store', op: 'i32.store', address: entry, value: count, offset: S.REGION_COUNTS },
       { k: 'store', op: 'i32.store8', address: cpu.add(slot), value: i32(1), offset: S.REGION_USED },
     ]);
+    this.#countExit('chained');
     this.#expression(cpu);
     this.#expression(slot);
     this.#out.byte(OP.return_call_indirect);
@@ -304,6 +307,14 @@ class RegionEmitter {
     emitExpression(e, this.#out, this.#context);
   }
 
+  #countExit(reason: ExitReason): void {
+    if (!this.#options.countExits) return;
+    const { cpu } = this.#ops;
+    const offset = S.EXIT_COUNTS + 4 * EXIT_REASONS.indexOf(reason);
+    const value = apply('i32.load', [cpu], offset).add(1);
+    this.#statements([{ k: 'store', op: 'i32.store', address: cpu, value, offset }]);
+  }
+
   /** Takes `count` instructions off the budget. */
   #spend(count: number): void {
     if (count === 0) return;
@@ -318,6 +329,7 @@ class RegionEmitter {
   #sideExit(exit: number, inside: number): void {
     const side = this.#ops.exits[exit];
     if (side === undefined) throw new Error('a region leaves where it did not say so');
+    this.#countExit('unfinished');
     this.#leaveAt(side.offset, (this.#depth[this.#current.node.order] as number) + side.before);
     this.#br(OP.br, (l) => l.k === 'side', inside);
   }
@@ -376,6 +388,7 @@ class RegionEmitter {
         this.#leaveTo(staged, value as E);
         break;
       case 'stop':
+        this.#countExit('untranslated');
         this.#leaveAt(end.offset, (this.#depth[node.order] as number) + staged.count);
         this.#br(OP.br, (l) => l.k === 'side');
         break;
@@ -389,6 +402,7 @@ class RegionEmitter {
     const { block } = target;
     const depth = (this.#depth[from.node.order] as number) + from.count;
     if (block === null) {
+      this.#countExit('direct');
       this.#leaveAt(target.offset, depth);
       this.#br(OP.br, (l) => l.k === 'fixed');
       return;
@@ -439,6 +453,7 @@ class RegionEmitter {
 
   /** Leaves to look up a computed address. */
   #leaveTo(staged: Staged, value: E): void {
+    this.#countExit(staged.node.block.end.k === 'return' ? 'return' : 'computed');
     this.#spend((this.#depth[staged.node.order] as number) + staged.count);
     this.#statements([{ k: 'set', local: LOCAL.RIP, value }]);
     this.#br(OP.br, (l) => l.k === 'known');

@@ -10,7 +10,7 @@ import * as S from '../../x86/state.ts';
 import type { BlockIndex } from '../block-index.ts';
 import type { CodePages } from '../code-pages.ts';
 import type { RegionLog } from './region-log.ts';
-import type { TranslatedModule, TranslatedRegion } from './region.ts';
+import { EXIT_REASONS, type ExitReason, type TranslatedModule, type TranslatedRegion } from './region.ts';
 
 /** Bytes that a region occupies beside the machine code: function objects, table entries, bookkeeping. */
 const REGION_OVERHEAD = 1500;
@@ -131,6 +131,12 @@ export class RegionTable {
     const first = (this.#o.area + S.HANDLER_COUNTS) >> 2;
     const counts = [...this.#i32.subarray(first, first + S.HANDLERS)];
     return counts.flatMap((count, handler) => (count === 0 ? [] : [{ handler, count: count >>> 0 }]));
+  }
+
+  /** How often regions were left, by reason. */
+  exits(): { readonly reason: ExitReason; readonly count: number }[] {
+    const first = (this.#o.area + S.EXIT_COUNTS) >> 2;
+    return EXIT_REASONS.map((reason, i) => ({ reason, count: (this.#i32[first + i] as number) >>> 0 }));
   }
 
   /** How often regions in the page of `host` were overwritten: code there is better left to the interpreter. */

@@ -139,6 +139,7 @@ export class RegionTier implements RegionSlots {
       fills: counter(S.REGION_FILLS),
       refusals: counter(S.REGION_REFUSALS),
       left: this.#o.table().left(),
+      exits: this.#o.options.countExits === true ? this.#o.table().exits() : [],
       guestInstructions: this.#guestInstructions,
       forgotten: this.#o.queue?.forgotten ?? 0,
       failed: this.#failed,

@@ -15,6 +15,23 @@ export const REGION_STATUS = {
   INTERPRET: 1,
 } as const;
 
+/** Why regions are left, in the order of their counters (state.ts EXIT_COUNTS). */
+export const EXIT_REASONS = [
+  /** A branch, jump or call to a known place that is not part of the region. */
+  'direct',
+  /** A return to where no call of the region waits for it. */
+  'return',
+  /** An indirect jump or call. */
+  'computed',
+  /** An instruction that is not translated. */
+  'untranslated',
+  /** An instruction that could not be finished: memory, a fault. */
+  'unfinished',
+  /** No reason of its own: exits of these reasons that went on in another region at once. */
+  'chained',
+] as const;
+export type ExitReason = (typeof EXIT_REASONS)[number];
+
 /** A page of guest code that a region was made from. */
 export interface RegionPage {
   /** Linear page number minus that of the region's entry. */

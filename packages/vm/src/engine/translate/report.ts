@@ -22,10 +22,18 @@ export function translationReport(stats: TranslationStats, retired: bigint): str
     `entered      ${stats.entered} times; not entered because a page was mapped elsewhere: ${stats.mismatches}`,
     `exits        ${share(entered - stats.interprets, entered)} to look the next address up, ` +
       `${share(stats.interprets, entered)} for an instruction of the interpreter`,
+    ...exitLine(stats),
     `TLB misses   ${stats.fills}: ${stats.refusals} for the interpreter (faults, devices, writes to code, two pages)`,
     '',
     ...leftRows(stats),
   ];
+}
+
+/** Exits that were counted by their reason; the rest used up their budget in a loop. */
+function exitLine({ exits, entered }: TranslationStats): string[] {
+  if (exits.length === 0) return [];
+  const parts = exits.map(({ reason, count }) => `${share(count, entered)} ${reason}`);
+  return [`reasons      ${parts.join(', ')} (went on in another region at once)`];
 }
 
 /** The instructions that regions left to the interpreter, the most frequent first. */

@@ -122,6 +122,7 @@ function prepare(source: CodeSource, request: TranslationRequest, options: Trans
       emitRegion(name, ops, flow, staged, functionIndex, {
         slack: options.exactCount === true ? BUDGET_SLACK : undefined,
         regionType,
+        countExits: options.countExits === true,
       }),
   };
 }

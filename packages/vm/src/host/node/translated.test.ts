@@ -91,3 +91,17 @@ test('regions of a machine, by address, with guest code, WebAssembly and counter
     await vm.powerOff();
   }
 });
+
+test('exits are counted by their reason, and only on request', async () => {
+  const exitsOf = async (translate: TranslateOptions): Promise<ReadonlyMap<string, number>> => {
+    const vm = await VM.start({ kernel: KERNEL, memory: '32m', translate, noReboot: true });
+    await vm.exited;
+    return new Map(vm.translation?.exits.map(({ reason, count }) => [reason, count]));
+  };
+  const counted = await exitsOf({ ...TRANSLATE, threshold: 3, countExits: true });
+  // the loop that prints leaves before each OUT; the others go on behind themselves once
+  assert.ok((counted.get('untranslated') ?? 0) >= 3, JSON.stringify([...counted]));
+  assert.ok((counted.get('direct') ?? 0) >= 2, JSON.stringify([...counted]));
+  assert.equal(counted.get('return'), 0);
+  assert.equal((await exitsOf(TRANSLATE)).size, 0);
+});

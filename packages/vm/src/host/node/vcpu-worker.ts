@@ -53,9 +53,7 @@ function cpuNs(): number {
 }
 
 function compiler(): CompileThread | undefined {
-  return translate.tier === 'auto'
-    ? compileThread({ memory, layout, index, options: translate })
-    : undefined;
+  return translate.tier === 'auto' ? compileThread({ memory, layout, index, options: translate }) : undefined;
 }
 
 parentPort?.on('message', (command: VcpuCommand) =>
