@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { after, test } from 'node:test';
 import { missing } from '../support/needs.ts';
+import { testTier } from '../support/tier.ts';
 import { viv } from '../support/viv.ts';
 import { guestPrograms, hostFiles, outputOnHost, TOOLS, TOOLS_SCRIPT } from './programs.ts';
 
@@ -29,12 +30,18 @@ function diskOf(name: string, files: ReadonlyMap<string, string>): string {
   return disk;
 }
 
-async function inGuest(disk: string, script: string, options: readonly string[] = []): Promise<string> {
+const usual = testTier();
+
+async function inGuest(
+  disk: string,
+  script: string,
+  tier: string | undefined = usual?.tier,
+): Promise<string> {
   const unpack = 'mkdir -p /t && tar -x -C / -f /dev/vda && cd /t && export JIT_DISK=/dev/vda && ';
   const { code, stdout, stderr } = await viv([
     'run',
     '--rm',
-    ...options,
+    ...(tier === undefined ? [] : ['--translate', tier]),
     '-m',
     '512m',
     '--disk',
@@ -65,7 +72,7 @@ test('C programs: integer, x87, SSE, signals, threads, code that changes, 32-bit
 
 test('the C programs with hot code translated on the spot', native, async () => {
   const { disk, script, expected } = programsDisk();
-  assert.equal(await inGuest(disk, script, ['--translate', 'sync']), expected);
+  assert.equal(await inGuest(disk, script, 'sync'), expected);
 });
 
 test("Debian's gzip, sha256sum, bc, awk, sort and perl", native, async () => {

@@ -13,6 +13,7 @@ import { hostFiles } from '../guest-c/programs.ts';
 import { nativeAvailable } from '../oracle/native.ts';
 import { testImage } from '../support/image.ts';
 import { missing } from '../support/needs.ts';
+import { testTier } from '../support/tier.ts';
 import { GUEST_ROOT, perlFiles, userland } from './userland.ts';
 
 const jobs = join(import.meta.dirname, 'jobs');
@@ -46,7 +47,8 @@ before(
     const image = await testImage();
     const more = userland(guestFiles(), ['proc', 'dev', 'tmp']);
     const initrd = async (): Promise<Uint8Array> => Buffer.concat([image.initrd, more]);
-    vm = await VM.start({ kernel: image.kernel, initrd, memory: '512m' });
+    const translate = testTier();
+    vm = await VM.start({ kernel: image.kernel, initrd, memory: '512m', ...(translate && { translate }) });
     started = true;
     await vm.ready;
     const { exitCode } = await vm.exec([

@@ -57,7 +57,7 @@ export function createProgram(exit: (code: number) => void): Command {
       [],
     )
     .option('--code-cache <size>', 'memory for translated guest code (default: 64m)')
-    .addOption(new Option('--translate <when>', 'off, auto, sync or always').hideHelp())
+    .addOption(new Option('--translate <when>', 'off, auto, sync, random or always').hideHelp())
     .option('--stats', 'what the translator did, on standard error, when the machine has ended')
     .option('--console', "show the kernel's messages on standard error")
     .passThroughOptions()

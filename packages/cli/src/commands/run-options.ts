@@ -111,7 +111,7 @@ function engineWish(name: string): EngineWish {
   });
 }
 
-const TIERS: readonly TranslateOptions['tier'][] = ['off', 'auto', 'sync', 'always'];
+const TIERS: readonly TranslateOptions['tier'][] = ['off', 'auto', 'sync', 'random', 'always'];
 const LEAST_CODE_CACHE = 2 ** 20;
 
 function translateOptions(
