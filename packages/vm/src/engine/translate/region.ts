@@ -25,7 +25,7 @@ export const EXIT_REASONS = [
   'computed',
   /** An instruction that is not translated. */
   'untranslated',
-  /** An instruction that could not be finished: memory, a fault. */
+  /** An instruction that the interpreter has to do this time: its memory access, a device, a fault. */
   'unfinished',
   /** No reason of its own: exits of these reasons that went on in another region at once. */
   'chained',
