@@ -18,6 +18,7 @@ import { LOCAL, LOCAL_TYPES } from './locals.ts';
 import { BASE, type RegionOps } from './region-ops.ts';
 import { EXIT_REASONS, type ExitReason, REGION_STATUS } from './region.ts';
 import type { Staged } from './stage.ts';
+import { perfectHash } from './perfect-hash.ts';
 import { Temporaries } from './temporaries.ts';
 
 type Label =
@@ -33,6 +34,7 @@ const OP = {
   end: 0x0b,
   br: 0x0c,
   br_if: 0x0d,
+  br_table: 0x0e,
   return_call_indirect: 0x13,
 } as const;
 const VOID = 0x40;
@@ -385,7 +387,14 @@ class RegionEmitter {
         this.#return(staged, value as E, astray, commit, end.sites);
         break;
       case 'computed':
-        this.#leaveTo(staged, value as E);
+        if (end.to === null) this.#leaveTo(staged, value as E);
+        else {
+          this.#statements([{ k: 'set', local: LOCAL.RIP, value: value as E }]);
+          follow(end.to);
+        }
+        break;
+      case 'dispatch':
+        this.#dispatch(staged, end.cases, follow);
         break;
       case 'stop':
         this.#countExit('untranslated');
@@ -412,11 +421,13 @@ class RegionEmitter {
     if (to.order <= from.node.order) {
       const { slack } = this.#options;
       this.#spend(slack === undefined ? depth - ahead : depth);
-      this.#statements([{ k: 'set', local: LOCAL.RIP, value: i64(target.offset) }]);
+      // a computed jump's target is in RIP
+      const known = block.end.k === 'dispatch';
+      if (!known) this.#statements([{ k: 'set', local: LOCAL.RIP, value: i64(target.offset) }]);
       const least = slack === undefined ? 1 : this.#needed(to.order, slack);
       this.#expression(new E('local', 'i32', [], LOCAL.BUDGET).leS(least - 1));
       this.#unlikely.push(this.#out.length);
-      this.#br(OP.br_if, (l) => l.k === 'fixed');
+      this.#br(OP.br_if, (l) => l.k === (known ? 'known' : 'fixed'));
       if (slack !== undefined) this.#spend(-ahead);
       this.#br(OP.br, (l) => l.k === 'loop' && l.node === to);
       return;
@@ -453,9 +464,44 @@ class RegionEmitter {
 
   /** Leaves to look up a computed address. */
   #leaveTo(staged: Staged, value: E): void {
+    this.#statements([{ k: 'set', local: LOCAL.RIP, value }]);
+    this.#leaveToRip(staged);
+  }
+  #leaveToRip(staged: Staged): void {
     this.#countExit(staged.node.block.end.k === 'return' ? 'return' : 'computed');
     this.#spend((this.#depth[staged.node.order] as number) + staged.count);
-    this.#statements([{ k: 'set', local: LOCAL.RIP, value }]);
     this.#br(OP.br, (l) => l.k === 'known');
+  }
+
+  /** Goes on at the case whose address is in RIP: a br_table over a hash without collisions, then one comparison. */
+  #dispatch(staged: Staged, cases: readonly Target[], follow: (target: Target) => void): void {
+    const hash = perfectHash(cases.map((target) => target.offset));
+    if (hash !== null) {
+      const distance = new E('local', 'i64', [], LOCAL.RIP).sub(BASE);
+      this.#open(OP.block, { k: 'if' });
+      // the first case is the innermost block
+      for (const _ of cases) this.#open(OP.block, { k: 'if' });
+      this.#expression(
+        distance
+          .wrap()
+          .mul(hash.multiplier)
+          .shrU(32 - hash.bits),
+      );
+      this.#out.byte(OP.br_table);
+      this.#out.u32(hash.slots.length);
+      for (const slot of hash.slots) this.#out.u32(slot < 0 ? cases.length : slot);
+      this.#out.u32(cases.length);
+      cases.forEach((target, i) => {
+        this.#close();
+        this.#expression(distance.ne(i64(target.offset)));
+        this.#unlikely.push(this.#out.length);
+        this.#out.byte(OP.br_if);
+        this.#out.u32(cases.length - 1 - i);
+        follow(target);
+      });
+      this.#close();
+    }
+    this.#current = staged;
+    this.#leaveToRip(staged);
   }
 }

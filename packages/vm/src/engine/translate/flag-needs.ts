@@ -78,7 +78,7 @@ export class FlagNeeds {
       if (writes) return mayLeave ? 'exit' : 'dead';
     }
     const targets = targetsOf(block);
-    if (targets.length === 0 || block.end.k === 'return') mayLeave = true;
+    if (targets.length === 0 || ['return', 'computed', 'dispatch'].includes(block.end.k)) mayLeave = true;
     let read = false;
     for (const { block: next } of targets) {
       if (next === null) {

@@ -32,6 +32,10 @@ export function targetsOf(block: Block): readonly Target[] {
       return [end.fall, end.taken];
     case 'return':
       return end.sites;
+    case 'computed':
+      return end.to === null ? [] : [end.to];
+    case 'dispatch':
+      return end.cases;
     default:
       return [];
   }
@@ -140,6 +144,8 @@ function cutIrreducible(flow: Flow): boolean {
       cut = true;
     }
     const { end } = node.block;
+    if (end.k === 'dispatch')
+      end.cases.splice(0, end.cases.length, ...end.cases.filter((c) => c.block !== null));
     if (end.k === 'return')
       end.sites.splice(0, end.sites.length, ...end.sites.filter((s) => s.block !== null));
   }

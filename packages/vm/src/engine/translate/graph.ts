@@ -12,6 +12,8 @@ export interface RegionLimits {
   readonly maxInstructions: number;
   /** Calls inside calls that are copied. */
   readonly maxDepth: number;
+  /** Blocks when some are reached by computed jumps; 0 = computed jumps leave. */
+  readonly maxCases: number;
   /** Repeated string instructions too: not where each iteration counts. */
   readonly repeats: boolean;
 }
@@ -31,7 +33,9 @@ export type Terminator =
   | { readonly k: 'call'; readonly insn: Instruction; readonly to: Target }
   | { readonly k: 'return'; readonly insn: Instruction; readonly sites: Target[] }
   /** An instruction that computes where execution goes on. */
-  | { readonly k: 'computed'; readonly insn: Instruction }
+  | { readonly k: 'computed'; readonly insn: Instruction; readonly to: Target | null }
+  /** No instruction: from computed jumps to what they are known to jump to. */
+  | { readonly k: 'dispatch'; readonly cases: Target[] }
   /** The interpreter's instruction. */
   | { readonly k: 'stop'; readonly offset: number };
 
@@ -53,6 +57,8 @@ interface Copy {
   readonly owner: Map<number, Block>;
   /** Return sites of calls to itself from inside. */
   readonly recursive: { readonly copy: Copy; readonly offset: number }[];
+  /** Where its computed jumps meet. */
+  dispatch: Block | null;
 }
 
 interface Work {
@@ -74,6 +80,10 @@ export function formGraph(
   return new Former(reader, heat, limits).form();
 }
 
+/** Bytes around a function's known code in which targets of its computed jumps are looked for. */
+const CASES_BEFORE = 1024;
+const CASES_BEHIND = 4096;
+
 class Former {
   readonly #reader: InstructionReader;
   readonly #heat: (offset: number) => number;
@@ -82,6 +92,8 @@ class Former {
   readonly #loose: Loose[] = [];
   readonly #returns: { copy: Copy; sites: Target[] }[] = [];
   readonly #blocks: Block[] = [];
+  /** Entries of functions and places that calls return to. */
+  readonly #elsewhere = new Set<number>();
   #instructions = 0;
   #minHeat = 1;
 
@@ -96,12 +108,12 @@ class Former {
     const entryHeat = this.#heat(0);
     this.#minHeat = Math.max(1, Math.min(entryHeat, 1 << 20) / 16);
     this.#work.push({ copy: root, offset: 0, heat: Infinity });
-    while (this.#work.length > 0) {
-      const next = this.#takeHottest();
-      if (next.copy.blocks.has(next.offset)) continue;
-      if (this.#blocks.length >= this.#limits.maxBlocks || this.#instructions >= this.#limits.maxInstructions)
-        break;
-      this.#visit(next.copy, next.offset);
+    const { maxBlocks, maxInstructions, maxCases } = this.#limits;
+    this.#grow(maxBlocks, maxInstructions);
+    if (root.dispatch !== null) {
+      this.#work.length = 0;
+      this.#findCases(root, root.dispatch);
+      this.#grow(maxCases, maxInstructions * 4);
     }
     for (const { copy, target } of this.#loose) target.block = copy.blocks.get(target.offset) ?? null;
     for (const { copy, sites } of this.#returns) {
@@ -109,6 +121,32 @@ class Former {
       for (const { copy: caller, offset } of copy.recursive) this.#site(sites, caller, offset);
     }
     return this.#blocks;
+  }
+
+  #grow(maxBlocks: number, maxInstructions: number): void {
+    while (this.#work.length > 0) {
+      const next = this.#takeHottest();
+      if (next.copy.blocks.has(next.offset)) continue;
+      if (this.#blocks.length >= maxBlocks || this.#instructions >= maxInstructions) break;
+      this.#visit(next.copy, next.offset);
+    }
+  }
+
+  /**
+   * Whatever is hot around a computed jump and reached in no other way is taken for one of its targets; a wrong guess
+   * costs its place in the region.
+   */
+  #findCases(copy: Copy, dispatch: Block): void {
+    if (dispatch.end.k !== 'dispatch') return;
+    // the entry was reached somehow
+    dispatch.end.cases.push(this.#target(copy, 0));
+    const offsets = [...copy.owner.keys()];
+    const first = Math.min(...offsets) - CASES_BEFORE;
+    const last = Math.max(...offsets) + CASES_BEHIND;
+    for (let at = first; at < last && dispatch.end.cases.length < this.#limits.maxCases; at++) {
+      if (copy.owner.has(at) || this.#elsewhere.has(at) || this.#heat(at) < this.#minHeat) continue;
+      dispatch.end.cases.push(this.#target(copy, at));
+    }
   }
 
   #site(sites: Target[], copy: Copy, offset: number): void {
@@ -205,10 +243,18 @@ class Former {
       this.#returns.push({ copy, sites });
       return { k: 'return', insn, sites };
     }
-    return { k: 'computed', insn };
+    if (mnemonic !== 'JMP' || copy.parent !== null || this.#limits.maxCases === 0)
+      return { k: 'computed', insn, to: null };
+    if (copy.dispatch === null) {
+      copy.dispatch = { offset: insn.offset, instructions: [], end: { k: 'dispatch', cases: [] } };
+      this.#blocks.push(copy.dispatch);
+    }
+    return { k: 'computed', insn, to: { offset: insn.offset, block: copy.dispatch } };
   }
 
   #call(copy: Copy, insn: Instruction, entry: number, next: number): Terminator {
+    this.#elsewhere.add(entry);
+    this.#elsewhere.add(next);
     for (let c: Copy | null = copy; c !== null; c = c.parent) {
       if (c.entry !== entry) continue;
       c.recursive.push({ copy, offset: next });
@@ -230,7 +276,16 @@ class Former {
 
 function newCopy(entry: number, parent: Copy | null, returnTo: number): Copy {
   const depth = parent === null ? 0 : parent.depth + 1;
-  return { entry, parent, returnTo, depth, blocks: new Map(), owner: new Map(), recursive: [] };
+  return {
+    entry,
+    parent,
+    returnTo,
+    depth,
+    blocks: new Map(),
+    owner: new Map(),
+    recursive: [],
+    dispatch: null,
+  };
 }
 
 /** Condition code of Jcc, −1 for everything else. */

@@ -88,11 +88,18 @@ export class RegionTier implements RegionSlots {
     if (options.tier === 'auto' && queue !== undefined) return queue.add(request, paging());
     source.setPaging(paging());
     const started = nowNs();
-    const module = translate(source, [request], options);
+    const module = translate(source, [this.#leveled(request)], options);
     this.#translateNs += nowNs() - started;
     if (module === null) this.#declined++;
     else this.#install(module);
     return [];
+  }
+
+  /** Where everything is translated at once, half of it is as large as what becomes hot again. */
+  #leveled(request: TranslationRequest): TranslationRequest {
+    const { tier, seed = 0 } = this.#o.options;
+    if (tier !== 'always' && tier !== 'random') return request;
+    return { ...request, level: chosen(request.host, seed + 1) ? 2 : 1 };
   }
 
   #permitted({ host }: TranslationRequest): boolean {

@@ -23,8 +23,8 @@ import { stageBlocks } from './stage.ts';
 const MEMORY_PAGES = { min: 1, max: 65536 };
 /** By level of the request (docs/adr/0032). */
 const LIMITS: Readonly<Record<1 | 2, Omit<RegionLimits, 'repeats'>>> = {
-  1: { maxBlocks: 50, maxInstructions: 400, maxDepth: 0 },
-  2: { maxBlocks: 60, maxInstructions: 600, maxDepth: 3 },
+  1: { maxBlocks: 50, maxInstructions: 400, maxDepth: 0, maxCases: 0 },
+  2: { maxBlocks: 60, maxInstructions: 600, maxDepth: 3, maxCases: 160 },
 };
 
 /** The only mode that is translated: 64-bit code that neither steps nor traps x87 and SSE. */
