@@ -8,12 +8,12 @@ export interface BisectOptions {
   /** The machine; with a command, whose output and exit code are compared, or else with its serial console. */
   readonly vm: VmOptions;
   readonly translate: TranslateOptions;
-  /** A run that takes longer, and ten times as long as the interpreter's, has another result than one that ends. */
+  /** A run that takes longer, and five times as long as the interpreter's, has another result than one that ends. */
   readonly timeoutMs: number;
   readonly progress: (line: string) => void;
 }
 
-const PATIENCE = 10;
+const PATIENCE = 5;
 
 /** @throws VmError as `VM.start` says */
 export function bisectMachine({ vm, translate, timeoutMs, progress }: BisectOptions): Promise<Verdict> {
