@@ -49,6 +49,8 @@ export interface FlowParts {
   /** Registers that anything may write, and those that count. */
   readonly free: readonly number[];
   readonly counters: readonly number[];
+  /** Mostly floating-point arithmetic: MXCSR changes, too. */
+  readonly floating: boolean;
   /** Random instructions that write none of `except`. */
   readonly instruction: (except: readonly number[]) => Item[];
 }
@@ -78,7 +80,7 @@ export class Flow {
 
   /** Makes the program; it starts at the first item. */
   make(): void {
-    this.#sequence(20 + this.#r.below(70), 0);
+    this.#sequence(20 + this.#r.below(this.#r.chance(10) ? 300 : 70), 0);
     this.#placeAll();
     this.#bytes('end', [0xcc]);
     for (let i = 0; i < this.#routines.length; i++) this.#body(this.#routines[i] as Routine);
@@ -157,7 +159,22 @@ export class Flow {
     else if (kind < 59) this.#rewrite();
     else if (kind < 60) this.#besideCode();
     else if (kind < 61 && depth < 2) this.#walk();
+    else if (kind < 64 && this.#p.floating) this.#mxcsr();
     else this.items.push(...this.#p.instruction([]));
+  }
+
+  #mxcsr(): void {
+    const r = this.#r;
+    const { mode } = this.#p;
+    let value = r.pick([0x1f80, 0x1fa0, 0x1fa0, 0x1fbf]);
+    if (r.chance(40)) value |= r.below(4) << 13;
+    if (r.chance(25)) value |= r.pick([0x8000, 0x40, 0x8040]);
+    if (r.chance(8)) value &= ~(0x80 << r.below(6));
+    const at = SAVED + 0x10;
+    this.#bytes('mxcsr', [
+      ...[0xc7, ...absolute(mode, 0, at), ...le32(value)],
+      ...[0x0f, 0xae, ...absolute(mode, 2, at)],
+    ]);
   }
 
   #consume(): void {

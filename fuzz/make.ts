@@ -2,9 +2,9 @@
 import { ROWS } from '../packages/vm/src/x86/isa/index.ts';
 import { immediateBytes, type Instance, type MemoryOperand } from '../packages/vm/src/x86/encode.ts';
 import { operandBytes, type Row } from '../packages/vm/src/x86/row.ts';
-import { CODE_SIZE, CONST_BASE, DATA_BASE, initialFx, STACK_TOP } from '../test/oracle/case.ts';
+import { CODE_SIZE, CONST_BASE, DATA_BASE, initialFx, type Patch, STACK_TOP } from '../test/oracle/case.ts';
 import { comparable, masksOf, randomFlags, type Shape, shapesOf } from '../test/oracle/generate.ts';
-import { float64, float80, integer, type Random } from '../test/oracle/random.ts';
+import { float32, float64, float80, integer, type Random } from '../test/oracle/random.ts';
 import { Flow } from './flow.ts';
 import { COUNTER_COUNT, counterPatch, type Item, layOut, type Program } from './program.ts';
 
@@ -19,9 +19,14 @@ const POINTER_VALUES = [DATA_BASE + 0x600, DATA_BASE + 0x1400, DATA_BASE + 0xff8
 /** Shapes that programs use, by mode and by family, so that a large family does not crowd out the others. */
 export interface Palette {
   readonly groups: readonly (readonly Shape[])[];
+  /** SSE and SSE2 arithmetic on floating-point numbers, what converts and compares them, MXCSR. */
+  readonly floats: readonly Shape[];
   /** Shapes to prefer (fault injection); may be empty. */
   readonly preferred: readonly Shape[];
 }
+
+const FLOATS =
+  /^(ADD|SUB|MUL|DIV|SQRT|MIN|MAX|U?COMI|CMP|MOV|MOVAP|MOVUP|HADD|ADDSUB|ROUND|AND|ANDN|OR|XOR|UNPCKL|SHUF)[SP][SD]$|^CVTT?\w+2\w+$|^(LD|ST)MXCSR$/;
 
 /** @param preferred row to take often */
 export function palette(mode: 64 | 32, preferred?: Row): Palette {
@@ -49,8 +54,9 @@ export function palette(mode: 64 | 32, preferred?: Row): Palette {
       if (row === preferred) wanted.push(shape);
     }
   }
+  const floats = (groups.get('sse') ?? []).filter(({ row }) => FLOATS.test(row.mnemonic));
   const integerShapes = groups.get('integer') ?? [];
-  return { groups: [integerShapes, integerShapes, ...groups.values()], preferred: wanted };
+  return { groups: [integerShapes, integerShapes, ...groups.values()], floats, preferred: wanted };
 }
 
 /** Programs of one straight line with a few branches, and programs of control flow, half of each. */
@@ -65,11 +71,15 @@ function makeFlow(r: Random, palettes: Readonly<Record<64 | 32, Palette>>): Prog
   const pointers: readonly number[] = mode === 64 ? POINTERS[64] : [3];
   const used = [4, ...pointers, ...counters];
   const free = Array.from({ length: mode === 64 ? 16 : 8 }, (_, i) => i).filter((i) => !used.includes(i));
-  const groups = r.chance(50) ? p.groups.slice(0, 3) : p.groups;
+  const floating = r.chance(25);
+  const integers = p.groups[0] ?? [];
+  const usual = r.chance(50) ? p.groups.slice(0, 3) : p.groups;
+  const groups = floating ? [p.floats, p.floats, p.floats, integers] : usual;
   const flow = new Flow(r, {
     mode,
     free,
     counters,
+    floating,
     instruction: (except) =>
       instruction(
         r,
@@ -89,9 +99,25 @@ function makeFlow(r: Random, palettes: Readonly<Record<64 | 32, Palette>>): Prog
     gpr: startRegisters(r, pointers, counters),
     rflags: randomFlags(r) & ~0x400,
     fx: startFx(r),
-    patches: flow.patches(),
+    patches: [...flow.patches(), ...(floating ? floatPatches(r) : [])],
   };
   return layOut(program).code.length < CODE_SIZE - 64 ? program : makeFlow(r, palettes);
+}
+
+/** Numbers where the pointers point, instead of bits that are mostly very large or very small. */
+function floatPatches(r: Random): Patch[] {
+  return [DATA_BASE + 0x580, DATA_BASE + 0x1380, DATA_BASE + 0xfc0].map((addr) => {
+    const bytes = new Uint8Array(0x180);
+    const view = new DataView(bytes.buffer);
+    for (let at = 0; at < bytes.length; at += 8) {
+      if (r.chance(50)) view.setBigUint64(at, float64(r), true);
+      else {
+        view.setUint32(at, float32(r), true);
+        view.setUint32(at + 4, float32(r), true);
+      }
+    }
+    return { addr, bytes };
+  });
 }
 
 function startRegisters(
