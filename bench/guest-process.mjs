@@ -40,7 +40,7 @@ for await (const line of createInterface({ input: process.stdin })) {
   ]);
   const executed = (await instructions()) - before;
   say({ event: 'done', exitCode, output, stderr, instructions: Number(executed) });
-  if (stats) reportTranslation(translationBefore, vm.translation, executed);
+  if (stats) await reportTranslation(translationBefore, vm.translation, executed);
 }
 await vm.powerOff();
 
@@ -53,7 +53,7 @@ async function instructions() {
 }
 
 /** What the translator did meanwhile; regions, modules and their memory as they are now. */
-function reportTranslation(before, after, executed) {
+async function reportTranslation(before, after, executed) {
   if (after === undefined) return;
   const change = { ...after };
   for (const [name, value] of Object.entries(after))
@@ -63,7 +63,7 @@ function reportTranslation(before, after, executed) {
   change.left = after.left
     .map(({ handler, count }) => ({ handler, count: count - (known.get(handler) ?? 0) }))
     .filter(({ count }) => count > 0);
-  process.stderr.write(`${translationReport(change, executed)}\n`);
+  process.stderr.write(`${(await translationReport(change, executed)).join('\n')}\n`);
 }
 
 function sayMarks() {

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { NODE_ENV, NODE_FLAGS } from '../packages/cli/bin/runtime.js';
 import { cpuMs, settledCpuMs } from './cpu-time.ts';
+import { threadReport, threadTimes } from './threads.ts';
 import {
   BEGIN_MARK,
   type BootFiles,
@@ -70,7 +71,8 @@ export class GuestProcess {
     }
   }
 
-  async run(command: string): Promise<Measured> {
+  async run(command: string, stats = false): Promise<Measured> {
+    const threads = stats ? threadTimes(this.pid) : undefined;
     this.child.stdin.write(`${JSON.stringify({ run: marked(command) })}\n`);
     await this.until('begin');
     const cpuBefore = cpuMs(this.pid);
@@ -82,6 +84,8 @@ export class GuestProcess {
     const end = END_MARK.exec(output.slice(begin === null ? 0 : begin.index + begin[0].length));
     if (end?.[2] !== '0') throw new Error(`${this.name}: ${command}: exit code ${end?.[2]}\n${stderr}`);
     const cpu = (await settledCpuMs(this.pid)) - cpuBefore;
+    if (threads !== undefined)
+      console.error(`CPU by thread: ${threadReport(threads, threadTimes(this.pid))}`);
     return { ms, cpuMs: cpu, output: end[1] ?? '', instructions };
   }
 
@@ -94,19 +98,25 @@ export class GuestProcess {
 
 export function bootVivarium(files: BootFiles, limitMs: number, options: MachineOptions): Promise<Guest> {
   const began = performance.now();
-  return booted(startMachine(files, options), began, limitMs);
+  return booted(startMachine(files, options), began, limitMs, options.stats);
 }
 
 /** @param began when its process was started (performance.now) */
-export async function booted(guest: GuestProcess, began: number, limitMs: number): Promise<Guest> {
+export async function booted(
+  guest: GuestProcess,
+  began: number,
+  limitMs: number,
+  stats = false,
+): Promise<Guest> {
   const { name, pid, commandLine } = guest;
   try {
-    const { console = '' } = await within(guest.until('init'), limitMs, `${name}: boot to /init`);
+    const { console: shown = '' } = await within(guest.until('init'), limitMs, `${name}: boot to /init`);
     const init = { ms: performance.now() - began, cpuMs: cpuMs(pid) };
+    if (stats) console.error(`CPU by thread: ${threadReport(new Map(), threadTimes(pid))}`);
     await within(guest.until('ready'), limitMs, `${name}: boot to ready`);
     const run = (command: string, limit: number): Promise<Measured> =>
-      within(guest.run(command), limit, `${name}: ${command}`);
-    return { pid, init, console, commandLine, run, stop: () => guest.stop() };
+      within(guest.run(command, stats), limit, `${name}: ${command}`);
+    return { pid, init, console: shown, commandLine, run, stop: () => guest.stop() };
   } catch (error) {
     await guest.stop();
     throw error;
