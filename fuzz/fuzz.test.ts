@@ -37,6 +37,11 @@ for (const tier of ['always', 'random', 'sync']) {
   });
 }
 
+test('programs take as many instructions translated as interpreted, in deterministic mode', native, () => {
+  const { output, lines } = run('--programs', '250', '--seed', '9', '--tier', 'random', '--count');
+  assert.equal(lines.at(-1), 'programs=250 differences=0', output);
+});
+
 test('every row does the same with every block translated, alone and in a loop', native, () => {
   const { output, lines } = run('--rows', '1', '--seed', '7', '--tier', 'always');
   assert.match(lines.at(-1) ?? '', /^rows=\d{3} shapes=\d{4} cases=\d{4} differences=0$/, output);

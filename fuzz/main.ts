@@ -10,7 +10,8 @@
  * With --vcpu, a whole vCPU runs the programs, and the guest's kernel side takes their exceptions.
  * With --rows, every row runs alone instead, N cases per operand size, register or memory, and mode. With --tier, a
  * vCPU runs what is asked for with every block translated at once, with blocks chosen at random, or with blocks that
- * ran N times; rows run several times in a loop as well.
+ * ran N times; rows run several times in a loop as well. --tier with --count compares only how many instructions
+ * programs take in deterministic mode, on that tier and on the interpreter.
  */
 import { parseArgs } from 'node:util';
 import type { TranslateOptions } from '../packages/vm/src/machine/vcpu.ts';
@@ -20,9 +21,10 @@ import { nativeAvailable } from '../test/oracle/native.ts';
 import { softEngine } from '../test/oracle/parts.ts';
 import { compareRows, formatDifferences } from '../test/oracle/rows.ts';
 import { fuzzDevicesBySeeds } from './devices.ts';
+import { fuzzCounts } from './exact.ts';
 import { fuzzJunk } from './junk.ts';
 import { looped } from './loops.ts';
-import { type FuzzOptions, fuzz, fuzzBroken } from './programs.ts';
+import { type FuzzOptions, type FuzzResult, fuzz, fuzzBroken } from './programs.ts';
 
 const TIERS = ['always', 'random', 'sync', 'off'] as const;
 
@@ -41,8 +43,9 @@ function rowsOnly(cases: number, seed: number, translate: TranslateOptions | und
   return result.differences.length;
 }
 
-function programs(options: FuzzOptions, inject: string | undefined): number {
-  const result = inject === undefined ? fuzz(options) : fuzzBroken(options, inject);
+function programs(options: FuzzOptions, inject: string | undefined, count: boolean): number {
+  const run = (): FuzzResult => (inject === undefined ? fuzz(options) : fuzzBroken(options, inject));
+  const result = count && options.translate !== undefined ? fuzzCounts(options, options.translate) : run();
   if (result.skipped > 0) console.log(`${result.skipped} programs could not be judged`);
   console.log(`programs=${result.programs} differences=${result.differences}`);
   return result.differences;
@@ -56,6 +59,7 @@ const { values } = parseArgs({
     vcpu: { type: 'boolean', default: false },
     tier: { type: 'string' },
     threshold: { type: 'string', default: '3' },
+    count: { type: 'boolean', default: false },
     rows: { type: 'string' },
     junk: { type: 'string' },
     devices: { type: 'boolean', default: false },
@@ -88,7 +92,7 @@ else {
   };
   bad =
     values.rows === undefined
-      ? programs(options, values.inject)
+      ? programs(options, values.inject, values.count)
       : rowsOnly(Number(values.rows), seed, translate);
 }
 process.exitCode = bad === 0 ? 0 : 1;
