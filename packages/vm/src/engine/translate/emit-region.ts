@@ -15,6 +15,7 @@ import * as S from '../../x86/state.ts';
 import { type Flow, type FlowNode, targetsOf } from './flow.ts';
 import type { Target } from './graph.ts';
 import { LOCAL, LOCAL_TYPES } from './locals.ts';
+import { loadState, NEXT_REGION, storeState } from './region-frame.ts';
 import { BASE, type RegionOps } from './region-ops.ts';
 import { EXIT_REASONS, type ExitReason, REGION_STATUS } from './region.ts';
 import type { Staged } from './stage.ts';
@@ -36,8 +37,12 @@ const OP = {
   br_if: 0x0d,
   br_table: 0x0e,
   return_call_indirect: 0x13,
+  local_set: 0x21,
 } as const;
 const VOID = 0x40;
+const BUDGET = new E('local', 'i32', [], LOCAL.BUDGET);
+const RIP = new E('local', 'i64', [], LOCAL.RIP);
+const STATUS = new E('local', 'i32', [], LOCAL.STATUS);
 
 export interface EmitOptions {
   /**
@@ -50,6 +55,9 @@ export interface EmitOptions {
   /** Count exits by their reason. */
   readonly countExits: boolean;
 }
+
+/** Code of the region that is being emitted. */
+const code = new Bytes();
 
 export function emitRegion(
   name: string,
@@ -67,7 +75,7 @@ class RegionEmitter {
   readonly #flow: Flow;
   readonly #staged: readonly Staged[];
   readonly #options: EmitOptions;
-  readonly #out = new Bytes();
+  readonly #out = code;
   readonly #labels: Label[] = [];
   readonly #unlikely: number[] = [];
   /** WebAssembly locals of the region's fixed locals that it uses. */
@@ -114,22 +122,22 @@ class RegionEmitter {
   }
 
   emit(name: string): FunctionBody {
+    this.#out.clear();
     this.#measure();
-    this.#statements(this.#prologue());
+    this.#statements(loadState(this.#ops.used));
     this.#open(OP.block, { k: 'known' });
     this.#open(OP.block, { k: 'fixed' });
     this.#open(OP.block, { k: 'side' });
     this.#checkEntry();
     this.#node(this.#flow.nodes[0] as FlowNode);
     this.#close();
-    this.#statements([{ k: 'set', local: LOCAL.STATUS, value: i32(REGION_STATUS.INTERPRET) }]);
+    this.#set(LOCAL.STATUS, i32(REGION_STATUS.INTERPRET));
     this.#close();
-    const rip = new E('local', 'i64', [], LOCAL.RIP);
-    this.#statements([{ k: 'set', local: LOCAL.RIP, value: rip.add(BASE) }]);
+    this.#set(LOCAL.RIP, RIP.add(BASE));
     this.#close();
-    this.#statements(this.#epilogue());
+    this.#statements(storeState(this.#ops.written, this.#ops.changesFlags));
     this.#chain();
-    this.#expression(new E('local', 'i32', [], LOCAL.STATUS));
+    this.#expression(STATUS);
     return {
       name,
       params: ['i32'],
@@ -170,113 +178,24 @@ class RegionEmitter {
   #checkEntry(): void {
     const { slack } = this.#options;
     if (slack === undefined || this.#needed(0, slack) === 1) return;
-    this.#statements([{ k: 'set', local: LOCAL.RIP, value: i64(0) }]);
-    this.#expression(new E('local', 'i32', [], LOCAL.BUDGET).leS(this.#needed(0, slack) - 1));
+    this.#set(LOCAL.RIP, i64(0));
+    this.#expression(BUDGET.leS(this.#needed(0, slack) - 1));
     this.#unlikely.push(this.#out.length);
     this.#br(OP.br_if, (l) => l.k === 'side');
   }
 
-  #prologue(): Stmt[] {
-    const cpu = this.#ops.cpu;
-    const list: Stmt[] = [];
-    for (let n = 0; n < 32; n++) {
-      if ((this.#ops.used & (1 << n)) === 0) continue;
-      const value =
-        n < 16 ? apply('i64.load', [cpu], S.GPR + n * 8) : apply('v128.load', [cpu], S.XMM + (n - 16) * 16);
-      list.push({ k: 'set', local: n, value });
-    }
-    list.push(
-      { k: 'set', local: LOCAL.FLAGS_A, value: apply('i64.load', [cpu], S.FLAG_RESULT) },
-      { k: 'set', local: LOCAL.FLAGS_B, value: apply('i64.load', [cpu], S.FLAG_CARRIES) },
-      { k: 'set', local: LOCAL.BUDGET, value: apply('i32.load', [cpu], S.BUDGET) },
-      { k: 'set', local: LOCAL.TLB, value: apply('i32.load', [cpu], S.TLB_TABLE) },
-      { k: 'set', local: LOCAL.BASE, value: apply('i64.load', [cpu], S.RIP) },
-    );
-    return list;
-  }
-
-  #epilogue(): Stmt[] {
-    const ops = this.#ops;
-    return ops.collect(() => {
-      const { cpu } = ops;
-      const store = (op: string, value: E, offset: number): void =>
-        ops.emit({ k: 'store', op, address: cpu, value, offset });
-      const local = (i: number): E => new E('local', LOCAL_TYPES[i] as Ty, [], i);
-      for (let n = 0; n < 32; n++) {
-        if ((ops.written & (1 << n)) === 0) continue;
-        if (n < 16) store('i64.store', local(n), S.GPR + n * 8);
-        else store('v128.store', local(n), S.XMM + (n - 16) * 16);
-      }
-      store('i64.store', local(LOCAL.RIP), S.RIP);
-      store('i32.store', local(LOCAL.BUDGET), S.BUDGET);
-      store('i32.store', i32(0), S.FAULT);
-      if (!ops.changesFlags) return;
-      const then: Stmt[] = [
-        {
-          k: 'call',
-          name: 'region_flags',
-          args: [local(LOCAL.FLAGS_KIND), local(LOCAL.FLAGS_A), local(LOCAL.FLAGS_B)],
-        },
-      ];
-      const otherwise = ops.collect(() => {
-        store('i64.store', local(LOCAL.FLAGS_A), S.FLAG_RESULT);
-        store('i64.store', local(LOCAL.FLAGS_B), S.FLAG_CARRIES);
-      });
-      ops.emit({ k: 'if', condition: local(LOCAL.FLAGS_KIND), then, else: otherwise });
-    });
-  }
-
-  /**
-   * Goes on in the region at RIP, if the jump cache knows one, without a return to the run loop. What the run loop
-   * does before it enters a region, this does too (interp/generate.ts).
-   */
+  /** Goes on in the region at RIP, if it is known. */
   #chain(): void {
-    const ops = this.#ops;
-    const { cpu } = ops;
-    const local = (i: number): E => new E('local', LOCAL_TYPES[i] as Ty, [], i);
-    const rip = local(LOCAL.RIP);
-    // these hold nothing any more
-    const set = (i: number, value: E): void => ops.emit({ k: 'set', local: i, value });
-    const may = local(LOCAL.STATUS)
-      .eqz()
-      .and(local(LOCAL.BUDGET).gtS(0))
-      .and(apply('i32.load', [cpu]).eqz());
-    this.#statements(
-      ops.collect(() => {
-        const index = rip
-          .xor(rip.shrU(12))
-          .wrap()
-          .and(S.JUMP_CACHE_ENTRIES - 1)
-          .shl(4);
-        set(LOCAL.TLB, cpu.add(index));
-      }),
-    );
-    const entry = local(LOCAL.TLB);
-    const known = apply('i64.load', [entry], S.JUMP_CACHE)
-      .eq(rip)
-      .and(apply('i32.load', [entry], S.JUMP_CACHE + 12).eq(apply('i32.load', [cpu], S.JUMP_KEY)))
-      .and(apply('i32.load', [entry], S.JUMP_CACHE + 8));
-    this.#expression(may.and(known));
+    const { findEntry, isKnown, findSlot, isCold, count, slot } = NEXT_REGION;
+    this.#statements(findEntry);
+    this.#expression(isKnown);
     this.#out.put(OP.if, VOID);
-    this.#statements(
-      ops.collect(() => {
-        set(LOCAL.BUDGET, apply('i32.load', [entry], S.JUMP_CACHE + 8).shrU(3));
-        const slot = local(LOCAL.BUDGET);
-        set(LOCAL.TLB, cpu.add(slot.shl(2)));
-        set(LOCAL.FLAGS_KIND, apply('i32.load', [entry], S.REGION_COUNTS).add(1));
-      }),
-    );
-    const slot = local(LOCAL.BUDGET);
-    const count = local(LOCAL.FLAGS_KIND);
-    // the run loop is told when a region has been entered often
-    this.#expression(count.ne(S.REGION_HOT));
+    this.#statements(findSlot);
+    this.#expression(isCold);
     this.#out.put(OP.if, VOID);
-    this.#statements([
-      { k: 'store', op: 'i32.store', address: entry, value: count, offset: S.REGION_COUNTS },
-      { k: 'store', op: 'i32.store8', address: cpu.add(slot), value: i32(1), offset: S.REGION_USED },
-    ]);
+    this.#statements(count);
     this.#countExit('chained');
-    this.#expression(cpu);
+    this.#expression(this.#ops.cpu);
     this.#expression(slot);
     this.#out.byte(OP.return_call_indirect);
     this.#out.u32(this.#options.regionType);
@@ -309,6 +228,12 @@ class RegionEmitter {
     emitExpression(e, this.#out, this.#context);
   }
 
+  #set(local: number, value: E): void {
+    this.#expression(value);
+    this.#out.byte(OP.local_set);
+    this.#out.u32(this.#local(local));
+  }
+
   #countExit(reason: ExitReason): void {
     if (!this.#options.countExits) return;
     const { cpu } = this.#ops;
@@ -320,12 +245,11 @@ class RegionEmitter {
   /** Takes `count` instructions off the budget. */
   #spend(count: number): void {
     if (count === 0) return;
-    const value = new E('local', 'i32', [], LOCAL.BUDGET).sub(count);
-    this.#statements([{ k: 'set', local: LOCAL.BUDGET, value }]);
+    this.#set(LOCAL.BUDGET, BUDGET.sub(count));
   }
   #leaveAt(offset: number, count: number): void {
     this.#spend(count);
-    this.#statements([{ k: 'set', local: LOCAL.RIP, value: i64(offset) }]);
+    this.#set(LOCAL.RIP, i64(offset));
   }
   /** Leaves before an instruction; `inside` = blocks of its statements that are open. */
   #sideExit(exit: number, inside: number): void {
@@ -389,7 +313,7 @@ class RegionEmitter {
       case 'computed':
         if (end.to === null) this.#leaveTo(staged, value as E);
         else {
-          this.#statements([{ k: 'set', local: LOCAL.RIP, value: value as E }]);
+          this.#set(LOCAL.RIP, value as E);
           follow(end.to);
         }
         break;
@@ -423,9 +347,9 @@ class RegionEmitter {
       this.#spend(slack === undefined ? depth - ahead : depth);
       // a computed jump's target is in RIP
       const known = block.end.k === 'dispatch';
-      if (!known) this.#statements([{ k: 'set', local: LOCAL.RIP, value: i64(target.offset) }]);
+      if (!known) this.#set(LOCAL.RIP, i64(target.offset));
       const least = slack === undefined ? 1 : this.#needed(to.order, slack);
-      this.#expression(new E('local', 'i32', [], LOCAL.BUDGET).leS(least - 1));
+      this.#expression(BUDGET.leS(least - 1));
       this.#unlikely.push(this.#out.length);
       this.#br(OP.br_if, (l) => l.k === (known ? 'known' : 'fixed'));
       if (slack !== undefined) this.#spend(-ahead);
@@ -464,7 +388,7 @@ class RegionEmitter {
 
   /** Leaves to look up a computed address. */
   #leaveTo(staged: Staged, value: E): void {
-    this.#statements([{ k: 'set', local: LOCAL.RIP, value }]);
+    this.#set(LOCAL.RIP, value);
     this.#leaveToRip(staged);
   }
   #leaveToRip(staged: Staged): void {
@@ -477,7 +401,7 @@ class RegionEmitter {
   #dispatch(staged: Staged, cases: readonly Target[], follow: (target: Target) => void): void {
     const hash = perfectHash(cases.map((target) => target.offset));
     if (hash !== null) {
-      const distance = new E('local', 'i64', [], LOCAL.RIP).sub(BASE);
+      const distance = RIP.sub(BASE);
       this.#open(OP.block, { k: 'if' });
       // the first case is the innermost block
       for (const _ of cases) this.#open(OP.block, { k: 'if' });

@@ -41,16 +41,6 @@ export function translate(
   const builder = new ModuleBuilder();
   // the first type of the module
   const regionType = builder.type(['i32'], 'i32');
-  // a block that a region before has taken in need not have its own at once: the blocks of a loop get hot together
-  const taken = new Set<number>();
-  const jobs = requests.flatMap((request) => {
-    if (taken.has(request.host)) return [];
-    const job = prepare(source, request, options);
-    if (job === null) return [];
-    for (const member of job.region.members) taken.add(member);
-    return [job];
-  });
-  if (jobs.length === 0) return null;
   // regions call imports only, whose indices come first: they are given out as calls are emitted
   const indices = new Map<string, number>();
   const functionIndex = (name: string): number => {
@@ -61,30 +51,40 @@ export function translate(
     }
     return index;
   };
-  const bodies = jobs.map((job) => job.emit(functionIndex, regionType));
+  const regions: TranslatedRegion[] = [];
+  const bodies: FunctionBody[] = [];
+  // a block that a region before has taken in need not have its own at once: the blocks of a loop get hot together
+  const taken = new Set<number>();
+  for (const request of requests) {
+    if (taken.has(request.host)) continue;
+    const made = translateRegion(source, request, options, functionIndex, regionType);
+    if (made === null) continue;
+    for (const member of made.region.members) taken.add(member);
+    regions.push(made.region);
+    bodies.push(made.body);
+  }
+  if (regions.length === 0) return null;
   for (const name of indices.keys()) {
     const d = signatures.get(name);
     if (d === undefined) throw new Error(`no warm function is called ${name}`);
     builder.import('env', name, ['i32', ...d.params], d.result);
   }
   builder.importTable('env', REGIONS_IMPORT);
-  const regions: TranslatedRegion[] = [];
-  jobs.forEach((job, i) => {
-    const body = bodies[i] as FunctionBody;
+  bodies.forEach((body, i) => {
     const index = builder.reserve();
     builder.body(index, body);
     builder.export(`r${i}`, index);
-    regions.push({ ...job.region, codeBytes: body.code.length });
   });
   return { bytes: builder.write(MEMORY_PAGES), regions, imports: [...indices.keys()] };
 }
 
-interface Job {
-  readonly region: Omit<TranslatedRegion, 'codeBytes'>;
-  readonly emit: (functionIndex: (name: string) => number, regionType: number) => FunctionBody;
-}
-
-function prepare(source: CodeSource, request: TranslationRequest, options: TranslateOptions): Job | null {
+function translateRegion(
+  source: CodeSource,
+  request: TranslationRequest,
+  options: TranslateOptions,
+  functionIndex: (name: string) => number,
+  regionType: number,
+): { readonly region: TranslatedRegion; readonly body: FunctionBody } | null {
   if (request.mode !== TRANSLATED_MODE) return null;
   const reader = new InstructionReader(source, request.rip);
   const heat = (offset: number): number => {
@@ -106,25 +106,24 @@ function prepare(source: CodeSource, request: TranslationRequest, options: Trans
   const staged = stageBlocks(ops, flow);
   const used = flow.nodes.map((node) => node.block);
   const name = `region ${BigInt.asUintN(64, request.rip).toString(16)}`;
-  return {
-    region: {
-      rip: request.rip,
-      host: request.host,
-      mode: request.mode,
-      level: request.level ?? 1,
-      pages: pagesOf(reader, used),
-      ranges: rangesOf(source, reader, used),
-      members: used.map((block) => reader.hostOf(block.offset)),
-      blocks: used.length,
-      instructions: staged.reduce((sum, s) => sum + s.count, 0),
-    },
-    emit: (functionIndex, regionType) =>
-      emitRegion(name, ops, flow, staged, functionIndex, {
-        slack: options.exactCount === true ? BUDGET_SLACK : undefined,
-        regionType,
-        countExits: options.countExits === true,
-      }),
+  const body = emitRegion(name, ops, flow, staged, functionIndex, {
+    slack: options.exactCount === true ? BUDGET_SLACK : undefined,
+    regionType,
+    countExits: options.countExits === true,
+  });
+  const region = {
+    rip: request.rip,
+    host: request.host,
+    mode: request.mode,
+    level: request.level ?? 1,
+    pages: pagesOf(reader, used),
+    ranges: rangesOf(source, reader, used),
+    members: used.map((block) => reader.hostOf(block.offset)),
+    blocks: used.length,
+    instructions: staged.reduce((sum, s) => sum + s.count, 0),
+    codeBytes: body.code.length,
   };
+  return { region, body };
 }
 
 /** Extents [start, end) of the blocks' bytes by offset, those that touch joined. */
