@@ -39,6 +39,8 @@ export class BlockIndex {
   readonly #i32: Int32Array;
   /** Page number of host memory → blocks with bytes in it. */
   readonly #pages = new Map<number, number[]>();
+  /** Host address and mode → block. */
+  readonly #byKey = new Map<number, number>();
 
   constructor(buffer: SharedArrayBuffer, codePages: CodePages, area: number) {
     this.#codePages = codePages;
@@ -49,11 +51,7 @@ export class BlockIndex {
 
   /** The block at `host`, or 0. */
   find(host: number, mode: number): number {
-    for (const block of this.#pages.get(host >>> 12) ?? []) {
-      const words = block >> 2;
-      if (this.#i32[words + HOST] === (host | 0) && this.#i32[words + MODE] === mode) return block;
-    }
-    return 0;
+    return this.#byKey.get(keyOf(host, mode)) ?? 0;
   }
 
   /** Address of the first record of a block, and how many it has. */
@@ -90,6 +88,7 @@ export class BlockIndex {
   add(block: number, extent: BlockExtent): void {
     const { host, bytes, secondHost, secondBytes, count, mode, heat, slot } = extent;
     this.#i32.set([host | 0, bytes, secondHost | 0, secondBytes, count, mode, heat, slot, 0], block >> 2);
+    this.#byKey.set(keyOf(host, mode), block);
     this.expose(block);
     this.#remember(host >>> 12, block);
     if (secondBytes > 0) this.#remember(secondHost >>> 12, block);
@@ -160,14 +159,19 @@ export class BlockIndex {
     for (const way of [slot, slot ^ 16]) {
       if (this.#i32[(way + 8) >> 2] === first) this.#i32[way >> 2] = 0;
     }
-    // found no more by `find`, should the other page's list still name it
-    this.#i32[(block >> 2) + MODE] = -1;
+    const { host, mode } = this.identity(block);
+    if (this.find(host, mode) === block) this.#byKey.delete(keyOf(host, mode));
   }
 
   /** Forgets all blocks. */
   clear(): void {
     for (const page of [...this.#pages.keys()]) this.#forget(page);
+    this.#byKey.clear();
     const table = (this.#area + S.BLOCK_TABLE) >> 2;
     this.#i32.fill(0, table, table + S.BLOCK_TABLE_ENTRIES * 4);
   }
+}
+
+function keyOf(host: number, mode: number): number {
+  return mode * 2 ** 32 + (host >>> 0);
 }

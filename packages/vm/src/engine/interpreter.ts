@@ -227,7 +227,7 @@ export class Interpreter implements MemoryUnit {
   #hot(block: number): void {
     const slot = this.#blocks.regionOf(block);
     this.#blocks.setRegion(block, slot, S.HEAT_NEVER);
-    if (slot !== 0) this.regions.retry();
+    if (slot !== 0) this.regions.forgetJump(this.rip);
     else {
       const again = this.#tier?.hot({ rip: this.#linearRip(), ...this.#blocks.identity(block) });
       for (const request of again ?? []) this.#reheat(request);
@@ -386,7 +386,18 @@ export class Interpreter implements MemoryUnit {
       this.#invalidateRegion(va, S.JOURNAL, S.JOURNAL_COUNT);
       this.#invalidateRegion(va, S.JOURNAL_GLOBAL, S.JOURNAL_GLOBAL_COUNT);
     }
-    this.#newGeneration(((va >> 63n) & 1n) === 1n);
+    // most pages hold no code that anything knows by its address
+    if (this.#hasCode(S.CODE_PAGES + S.CODE_PAGES_BYTES, va)) this.#newGeneration(true);
+    else if (this.#hasCode(S.CODE_PAGES, va)) this.#newGeneration(false);
+  }
+
+  /** May instructions have come from the page of `va`, small or large, in this generation? */
+  #hasCode(bitmap: number, va: bigint): boolean {
+    const half = S.CODE_PAGES_BYTES * 4;
+    const small = Number((va >> 12n) & BigInt(half - 1));
+    const large = Number((va >> 30n) & BigInt(half - 1)) | half;
+    const bit = (n: number): number => ((this.#get(bitmap + ((n >> 3) & -4)) as number) >>> (n & 31)) & 1;
+    return (bit(small) | bit(large)) !== 0;
   }
 
   /** Drops every piece of a large page of a journal that may lie in the 1 GiB around `va`. */
@@ -549,6 +560,8 @@ export class Interpreter implements MemoryUnit {
   #advance(generation: number): void {
     const next = (this.#get(generation) + FIRST_GENERATION) | 0;
     this.#set(generation, next);
+    const pages = this.area + S.CODE_PAGES + (generation === S.KEY_USER ? 0 : S.CODE_PAGES_BYTES);
+    this.#u8.fill(0, pages, pages + S.CODE_PAGES_BYTES);
     if (next !== 0) return;
     this.#u8.fill(0, this.area + S.ITLB, this.area + S.ITLB + S.ITLB_ENTRIES * 16);
     this.#u8.fill(0, this.area + S.JUMP_CACHE, this.area + S.JUMP_CACHE + S.JUMP_CACHE_ENTRIES * 16);

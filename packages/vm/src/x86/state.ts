@@ -6,12 +6,12 @@
  *   0x1000     registers, segments, control registers, run control, XMM, x87   (the names below)
  *   0x2000     local APIC page
  *   0x4000     instruction TLB: 1024 × {i64 page address, u32 host page, u32 key}
- *   0x10000    jump cache: 4096 × {i64 RIP, u32 record, u32 key}; instead of a record, slot << 3 | 1 of a region
- *   0x20000    one byte per region slot: entered since the byte was last cleared
+ *   0x8000     which pages instructions came from, by hashes, at CPL 3 and below it: 2 × 16384 bits
  *   0x30000    by region slot: u32, how often it was entered
  *   0x40000    by handler: u32, how often a region left such an instruction to the interpreter
  *   0xa0000    TLB journal: entries filled since the last flush
  *   0x100000   TLBs: user, kernel, kernel with AC, never filled: each 4096 × 32 B
+ *   0x180000   jump cache: 16384 × {i64 RIP, u32 record, u32 key}; instead of a record, slot << 3 | 1 of a region
  *   0x200000   block table: 131072 × {u32 host address, u32 mode, u32 record, u32 0}
  *   0x400000   region slots: 16384 × 128 B {u32 pages, u32 heat for the next try, 15 × {i32 page delta, u32 host page}}
  *   0x600000   decoded records up to the end of the area; a block's header stands before its first (BLOCK)
@@ -196,8 +196,14 @@ export const REGISTERS_END: number = 0x1d00;
 export const APIC_PAGE: number = 0x2000;
 export const ITLB: number = 0x4000;
 export const ITLB_ENTRIES: number = 1024;
-export const JUMP_CACHE: number = 0x10000;
-export const JUMP_CACHE_ENTRIES: number = 4096;
+/**
+ * Bits of the pages whose instructions the caches of the current generation may know: user, then below CPL 3. Number
+ * of a page's bit: its page number; of a large page's: its address >> 30, plus half the bits.
+ */
+export const CODE_PAGES: number = 0x8000;
+export const CODE_PAGES_BYTES: number = 0x800;
+export const JUMP_CACHE: number = 0x180000;
+export const JUMP_CACHE_ENTRIES: number = 16384;
 export const BLOCK_TABLE: number = 0x200000;
 export const BLOCK_TABLE_ENTRIES: number = 131072;
 /** Two-way: slot of a block, or its neighbour (address xor 16): (host address × BLOCK_HASH mod 2^32) >> BLOCK_HASH_SHIFT. */
@@ -211,7 +217,6 @@ export const TLB: number = 0x100000;
 export const TLB_ENTRIES: number = 4096;
 export const TLB_ENTRY: number = 32;
 export const TLB_BYTES: number = TLB_ENTRIES * TLB_ENTRY;
-export const REGION_USED: number = 0x20000;
 export const REGION_COUNTS: number = 0x30000;
 /** Entries after which a region is made again, larger. */
 export const REGION_HOT: number = 2000;

@@ -200,9 +200,6 @@ class Assembler {
   store(offset: number): void {
     this.#memory(0x36, offset);
   }
-  store8(offset: number): void {
-    this.#memory(0x3a, offset);
-  }
   store64(offset: number): void {
     this.#memory(0x37, offset);
   }
@@ -363,11 +360,6 @@ function enterRegion(a: Assembler, plainBlock: number, countLeft: number, type: 
   a.get(REC_LOCAL);
   a.op(0x41, 3, 0x76); // i32.const 3, shr_u
   a.set(REC_LOCAL);
-  a.get(CPU);
-  a.get(REC_LOCAL);
-  a.op(0x6a); // add
-  a.i32(1);
-  a.store8(S.REGION_USED);
   a.get(CPU);
   a.get(REC_LOCAL);
   a.op(0x41, 2, 0x74, 0x6a); // i32.const 2, shl, add

@@ -1,11 +1,31 @@
 /** From RIP to the decoded block that starts there. */
-import { type Definition, define } from '../../x86/block.ts';
-import { call, type E, i32 } from '../../x86/expr.ts';
+import { type B, type Definition, define } from '../../x86/block.ts';
+import { call, type E, i32, select } from '../../x86/expr.ts';
 import { HAS_ERROR_CODE, VECTOR } from '../../x86/ops.ts';
 import * as S from '../../x86/state.ts';
 import { REGION_STATUS } from '../translate/region.ts';
 import { FIRST_FORM, MICRO } from '../interp/handlers.ts';
-import { DEVICE, WALK_GLOBAL } from './walk.ts';
+import { DEVICE, WALK_GLOBAL, WALK_LARGE } from './walk.ts';
+
+/** Remembers that instructions come from the page that was just walked. */
+function noteCodePage(b: B, va: E): void {
+  const large = b.state32(S.WALK_FLAGS).and(WALK_LARGE).ne(0);
+  const half = S.CODE_PAGES_BYTES * 4;
+  const number = b.let(
+    select(
+      large,
+      va.shrU(30).wrap().or(half),
+      va
+        .shrU(12)
+        .wrap()
+        .and(half - 1),
+    ).and(half * 2 - 1),
+  );
+  const bitmap = select(b.state32(S.CPL).eq(3), b.cpu, b.cpu.add(S.CODE_PAGES_BYTES));
+  const word = b.let(bitmap.add(number.shrU(3).and(-4)));
+  const bits = b.hostLoad('i32.load', word, S.CODE_PAGES);
+  b.hostStore('i32.store', word, bits.or(i32(1).shl(number)), S.CODE_PAGES);
+}
 
 /** Host address of the instruction byte at a linear address; 0 = FAULT is set. Through the instruction TLB. */
 const fetchHost = define('fetch_host', ['i64'], 'i32', (b, rip) => {
@@ -45,6 +65,7 @@ const fetchHost = define('fetch_host', ['i64'], 'i32', (b, rip) => {
         .and(global.and(rip.ltS(0)).eqz()),
       () => b.setState32(S.KERNEL_CODE_MOVES, 1),
     );
+    noteCodePage(b, rip);
     b.hostStore('i64.store', entry, tag, S.ITLB);
     b.hostStore('i32.store', entry, host.sub(offset), S.ITLB + 8);
     b.hostStore('i32.store', entry, key, S.ITLB + 12);

@@ -49,7 +49,6 @@ export class CompileQueue {
   /** @returns requests that were dropped for it */
   add(request: TranslationRequest, paging: Paging): readonly TranslationRequest[] {
     this.#waiting.push({ request, paging, heat: 0 });
-    this.#post();
     if (this.#waiting.length <= MAX_WAITING) return NONE;
     this.#sort();
     const dropped = this.#waiting.splice(KEPT).map((waiting) => waiting.request);
@@ -57,9 +56,12 @@ export class CompileQueue {
     return dropped;
   }
 
-  /** What has arrived since the last time. */
+  /** What has arrived since the last time; sends what waits. */
   *take(): Generator<CompileResult> {
-    if (this.#o.sent() === this.#seen) return;
+    if (this.#o.sent() === this.#seen) {
+      this.#post();
+      return;
+    }
     for (let result = this.#o.thread.take(); result !== undefined; result = this.#o.thread.take()) {
       this.#seen = (this.#seen + 1) | 0;
       this.#underWay--;

@@ -103,10 +103,7 @@ export const NEXT_REGION: {
       set(LOCAL.FLAGS_KIND, apply('i32.load', [entry], S.REGION_COUNTS).add(1)),
     ],
     isCold: count.ne(S.REGION_HOT),
-    count: [
-      store('i32.store', count, S.REGION_COUNTS, entry),
-      store('i32.store8', i32(1), S.REGION_USED, CPU.add(slot)),
-    ],
+    count: [store('i32.store', count, S.REGION_COUNTS, entry)],
     slot,
   };
 })();

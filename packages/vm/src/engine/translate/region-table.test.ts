@@ -19,9 +19,9 @@ function machine(
     assert.equal(source.fetch(request.rip), request.host);
     const region = make(request.host, m, request.level ?? 1);
     if (region === null) return null;
-    const { host, mode } = request;
+    const { rip, host, mode } = request;
     const ranges = [{ host, bytes: m.u8.slice(host, host + 3) }];
-    return handMade([{ host, mode, ranges, add: 1, skip: 3, ...region }]);
+    return handMade([{ rip, host, mode, ranges, add: 1, skip: 3, ...region }]);
   });
   return { ...m, requests };
 }

@@ -18,6 +18,8 @@ const REGION_OVERHEAD = 1500;
 const MACHINE_CODE_RATIO = 6;
 /** Pages of which the table remembers how often their regions were overwritten. */
 const MAX_REWRITTEN = 4096;
+/** Slots to be freed by one look through the jump cache. */
+const MANY_FREED = 256;
 export const DEFAULT_CACHE_BYTES: number = 64 << 20;
 
 export interface RegionTableOptions {
@@ -49,6 +51,8 @@ interface Region {
   readonly host: number;
   readonly mode: number;
   readonly level: 1 | 2;
+  /** How often it had been entered when eviction last looked; −1: it is new. */
+  seen: number;
   readonly instructions: number;
   readonly ranges: readonly { readonly host: number; readonly bytes: number }[];
   readonly module: Module;
@@ -62,6 +66,8 @@ export class RegionTable {
   readonly #i32: Int32Array;
   readonly #regions: (Region | undefined)[] = [undefined];
   readonly #free: number[] = [];
+  /** Slots that the jump cache may still name: entering one gives the instruction to the interpreter. */
+  readonly #freed: number[] = [];
   /** Mode and host address → region. */
   readonly #byKey = new Map<number, Region>();
   /** Page number of host memory → regions made from bytes in it. */
@@ -169,7 +175,6 @@ export class RegionTable {
     this.#modules.add(module);
     this.#wasmBytes += compiled?.wasmBytes ?? translated.bytes.length;
     this.#installed += module.regions.size;
-    this.#forgetJumps();
     return module.regions.size;
   }
 
@@ -185,16 +190,13 @@ export class RegionTable {
     const host = source.host >>> 0;
     const { mode } = source;
     const lesser = this.#byKey.get(keyOf(host, mode));
-    if (lesser !== undefined && lesser.level < source.level) {
-      this.#drop(lesser);
-      // its slot is free: nobody may enter that by the old region's right
-      this.#forgetJumps();
-    }
+    if (lesser !== undefined && lesser.level < source.level) this.#drop(lesser);
     const region: Region = {
-      slot: this.#free.pop() ?? this.#newSlot(),
+      slot: this.#takeSlot(),
       host,
       mode,
       level: source.level,
+      seen: -1,
       instructions: source.instructions,
       ranges: source.ranges.map((range) => ({ host: range.host >>> 0, bytes: range.bytes.length })),
       module,
@@ -203,7 +205,7 @@ export class RegionTable {
     for (const page of pagesOf(region)) this.#link(page, region);
     if (this.slotAt(host, mode) !== 0 || !source.ranges.every((range) => this.#unchanged(range))) {
       for (const page of pagesOf(region)) this.#unlink(page, region);
-      this.#free.push(region.slot);
+      this.#freed.push(region.slot);
       this.#refused++;
       return 0;
     }
@@ -211,7 +213,6 @@ export class RegionTable {
     this.#i32[words] = source.pages.length;
     this.#i32[words + 1] = S.HEAT_RETRY;
     source.pages.forEach((page, i) => this.#i32.set([page.delta, page.host | 0], words + 2 + i * 2));
-    this.#u8[this.#o.area + S.REGION_USED + region.slot] = 1;
     this.#table.set(region.slot, run);
     this.#regions[region.slot] = region;
     this.#byKey.set(keyOf(host, mode), region);
@@ -220,6 +221,7 @@ export class RegionTable {
     this.#bytes += costOf(source);
     const block = this.#o.blocks.find(host, mode);
     if (block !== 0) this.#o.blocks.setRegion(block, region.slot, S.HEAT_NEVER);
+    this.forgetJump(source.rip);
     for (const member of source.members) {
       const inside = this.#o.blocks.find(member, mode);
       if (inside !== 0 && inside !== block) this.#o.blocks.joinRegion(inside, this.#o.heatOf(member, mode));
@@ -227,14 +229,14 @@ export class RegionTable {
     return region.slot;
   }
 
-  #newSlot(): number {
+  #takeSlot(): number {
+    if (this.#free.length === 0 && this.#freed.length >= MANY_FREED) this.#forgetJumps();
+    const free = this.#free.pop();
+    if (free !== undefined) return free;
     const slot = this.#regions.push(undefined) - 1;
-    if (slot >= this.#table.length) {
-      this.#table.grow(
-        Math.min(Math.max(this.#table.length, 256), S.REGION_SLOTS - this.#table.length),
-        this.#void,
-      );
-    }
+    const { length } = this.#table;
+    if (slot >= length)
+      this.#table.grow(Math.min(Math.max(length, 256), S.REGION_SLOTS - length), this.#void);
     return slot;
   }
 
@@ -291,7 +293,7 @@ export class RegionTable {
     this.#entered += this.enteredAt(slot);
     this.#i32[(this.#o.area + S.REGION_COUNTS + slot * 4) >> 2] = 0;
     this.#regions[slot] = undefined;
-    this.#free.push(slot);
+    this.#freed.push(slot);
     this.#byKey.delete(keyOf(host, mode));
     for (const page of pagesOf(region)) this.#unlink(page, region);
     const block = this.#o.blocks.find(host, mode);
@@ -307,9 +309,10 @@ export class RegionTable {
     for (const region of [...this.#byKey.values()]) this.#drop(region);
   }
 
-  /** Lets the run loop try again to enter regions whose pages were mapped elsewhere. */
-  retry(): void {
-    this.#forgetJumps();
+  /** The run loop looks anew at what is at `rip`. */
+  forgetJump(rip: bigint): void {
+    const index = Number((rip ^ (BigInt.asUintN(64, rip) >> 12n)) & BigInt(S.JUMP_CACHE_ENTRIES - 1));
+    this.#i32[(this.#o.area + S.JUMP_CACHE + index * 16 + 12) >> 2] = 0;
   }
 
   /** Evicts modules none of whose regions ran since the last look at them, until there is room. */
@@ -318,7 +321,11 @@ export class RegionTable {
     let evicted = false;
     // two rounds clear every mark
     for (let looks = this.#modules.size * 2; looks >= 0; looks--) {
-      if (this.#bytes <= most && this.#regions.length - this.#free.length + slots <= S.REGION_SLOTS) break;
+      if (
+        this.#bytes <= most &&
+        this.#regions.length - this.#free.length - this.#freed.length + slots + MANY_FREED <= S.REGION_SLOTS
+      )
+        break;
       const [module] = this.#modules;
       if (module === undefined) break;
       this.#modules.delete(module);
@@ -336,28 +343,24 @@ export class RegionTable {
   /** Did one of the module's regions run since this was asked last? */
   #takeUsed(module: Module): boolean {
     let used = false;
-    for (const { slot } of module.regions) {
-      const at = this.#o.area + S.REGION_USED + slot;
-      if (this.#u8[at] !== 0) used = true;
-      this.#u8[at] = 0;
+    for (const region of module.regions) {
+      const entered = this.enteredAt(region.slot);
+      if (entered !== region.seen) used = true;
+      region.seen = entered;
     }
     return used;
   }
 
-  /** Empties the jump-cache entries that name regions which are gone, or blocks that have a region now. */
+  /** Empties the jump-cache entries that name regions which are gone: then their slots can be used again. */
   #forgetJumps(): void {
     const first = (this.#o.area + S.JUMP_CACHE) >> 2;
-    const records = this.#o.area + S.RECORDS;
     const i32 = this.#i32;
     const regions = this.#regions;
     for (let at = first; at < first + S.JUMP_CACHE_ENTRIES * 4; at += 4) {
       const value = i32[at + 2] as number;
-      const stale =
-        (value & 1) !== 0
-          ? regions[value >> 3] === undefined
-          : value >= records && i32[(value - S.BLOCK.SIZE + S.BLOCK.SLOT) >> 2] !== 0;
-      if (stale) i32[at + 3] = 0;
+      if ((value & 1) !== 0 && regions[value >> 3] === undefined) i32[at + 3] = 0;
     }
+    this.#free.push(...this.#freed.splice(0));
   }
 }
 

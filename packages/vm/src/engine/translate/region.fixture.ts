@@ -65,6 +65,7 @@ export function regionMachine(
 }
 
 export interface HandMade {
+  readonly rip: bigint;
   /** Host address of the entry. */
   readonly host: number;
   readonly mode: number;
@@ -126,8 +127,18 @@ export function handMade(regions: readonly HandMade[]): TranslatedModule {
     bytes: module.write({ min: 1, max: 65536 }),
     imports: usesFill ? ['region_fill'] : [],
     regions: regions.map(
-      ({ host, mode, ranges, level = 1, pages = [], members = [], instructions = 1, codeBytes = 50 }) => ({
-        rip: 0n,
+      ({
+        rip,
+        host,
+        mode,
+        ranges,
+        level = 1,
+        pages = [],
+        members = [],
+        instructions = 1,
+        codeBytes = 50,
+      }) => ({
+        rip,
         host,
         mode,
         ranges,

@@ -8,11 +8,11 @@ import { translationReport } from './report.ts';
 function statsOf(code: readonly number[], runs: number): TranslationStats {
   const m = regionMachine({ tier: 'always' }, (source, [request]) => {
     assert.ok(request !== undefined);
-    const { host, mode } = request;
+    const { rip, host, mode } = request;
     if (host !== m.ram + 0x1000) return null;
     const ranges = [{ host, bytes: source.u8.slice(host, host + 1) }];
     // the fill asks for 4 bytes at RAX: a device
-    return handMade([{ host, mode, ranges, add: 1, skip: 0, status: REGION_STATUS.INTERPRET, fill: 4 }]);
+    return handMade([{ rip, host, mode, ranges, add: 1, skip: 0, status: REGION_STATUS.INTERPRET, fill: 4 }]);
   });
   m.load(0x1000, code);
   m.setRegister(0, 0xf000_0000n);

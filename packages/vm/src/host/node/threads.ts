@@ -17,7 +17,7 @@ export function workerThreads(file: URL, data: (index: number) => object): Threa
       execArgv: [],
       env: {},
       // The loop allocates little: a large nursery would only fill up with the garbage of decoding (20 MB).
-      resourceLimits: { maxYoungGenerationSizeMb: 2 },
+      resourceLimits: { maxYoungGenerationSizeMb: 6 },
     });
     worker.on('message', (reply: VcpuReply) => events.reply(reply));
     worker.on('messageerror', (error) => events.failed(error));
