@@ -1,4 +1,5 @@
 /** The same kernel and initramfs under QEMU's TCG, driven by the same guest protocol. */
+import { kernelCommandLine } from '../packages/vm/src/vm/kernel-command-line.ts';
 import { QemuVm } from '../test/guest/qemu.ts';
 import { cpuMs, settledCpuMs } from './cpu-time.ts';
 import { BEGIN_MARK, type BootFiles, END_MARK, type Guest, type Measured, marked, within } from './guest.ts';
@@ -6,7 +7,7 @@ import { INIT_MARK } from './workloads.ts';
 
 export async function bootQemu(files: BootFiles, limitMs: number, cpu: string): Promise<Guest> {
   const began = performance.now();
-  const vm = new QemuVm({ ...files, cpu, append: 'mitigations=off' });
+  const vm = new QemuVm({ ...files, cpu, append: kernelCommandLine(false, undefined) });
   const stop = (): Promise<void> => vm[Symbol.asyncDispose]();
   try {
     await within(vm.ports.serial.expect(INIT_MARK), limitMs, 'QEMU: boot to /init');
