@@ -60,7 +60,7 @@ test('a region that is entered often is made again, larger, and takes the place 
   const m = machine(
     (host, { ram }, level) =>
       host === ram + 0x1000 ? (level === 2 ? { add: 100, instructions: 5, level } : { add: 1 }) : null,
-    { tier: 'always' },
+    { threshold: 1 },
   );
   m.load(0x1000, [...INC_RAX, ...UD2]);
   for (let i = 0; i < S.REGION_HOT; i++) m.run(0x1000n);
