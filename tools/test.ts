@@ -17,7 +17,7 @@ const root: string = dirname(import.meta.dirname);
 const FILE_TIMEOUT_MS = 420_000;
 
 /** Long because they are thorough; what they cover depends on the host's user and home in nothing. */
-const LONG_FOLDERS = /^(fuzz|test\/(oracle|boot|guest|guest-c|bare-metal))\//;
+const LONG_FOLDERS = /^(fuzz|test\/(oracle|boot|guest|guest-c|bare-metal|deterministic))\//;
 
 function installMissingPrograms(): void {
   const absent = NEEDS.filter((need) => !hasProgram(need.program));
