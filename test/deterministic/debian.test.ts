@@ -1,11 +1,27 @@
-/** Debian to a command, several times and in several tiers: one run. */
+/** Debian to a command that uses a disk, several times and in several tiers: one run. */
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, test } from 'node:test';
 import { type CountedEvent, eventLine, type TranslateOptions, VM } from '../../packages/vm/src/node.ts';
 
 const LIMIT = { timeout: 400_000 };
-const COMMAND =
-  'head -c 8 /dev/urandom | hexdump -C; date +%s; cat /proc/uptime; seq 500 | sort -r | md5sum';
+const DISK_BYTES = 2 << 20;
+/** Requests to the disk overlap. */
+const COMMAND = `
+  head -c 8 /dev/urandom | hexdump -C
+  date +%s
+  for i in 0 1 2 3; do dd if=/dev/zero of=/dev/vda bs=64k count=3 seek=$((i * 5)) conv=notrunc & done 2>/dev/null
+  for i in 0 1 2 3; do dd if=/dev/vda of=/dev/null bs=16k skip=$((i * 30)) count=30 & done 2>/dev/null
+  wait; sync
+  md5sum </dev/vda
+  cat /proc/uptime
+  seq 500 | sort -r | md5sum`;
+const folder = mkdtempSync(join(tmpdir(), 'viv-deterministic-'));
+let disks = 0;
+
+after(() => rmSync(folder, { recursive: true }));
 
 interface Outcome {
   readonly output: string;
@@ -23,7 +39,10 @@ async function text(stream: ReadableStream<Uint8Array>): Promise<string> {
 /** Boots, runs the command, shuts down. What the host does, it does as an answer to the guest. */
 async function boot(translate: TranslateOptions): Promise<Outcome> {
   const events: CountedEvent[] = [];
+  const disk = join(folder, `disk${disks++}`);
+  writeFileSync(disk, new Uint8Array(DISK_BYTES).fill(0x5a));
   const vm = await VM.start({
+    disks: [disk],
     image: 'busybox',
     memory: '128m',
     noReboot: true,

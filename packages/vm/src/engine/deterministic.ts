@@ -2,7 +2,7 @@
  * How a vCPU runs when it counts instructions (ADR 0031). Interrupts are taken at exact counts, however code was cut
  * into blocks and regions and whichever tier ran them:
  *
- *   up to BUDGET_SLACK instructions before the next counted point   whole blocks, whose last cannot pass it
+ *   up to BUDGET_SLACK before the next counted point         whole blocks, whose last cannot pass it
  *   from there to the point                                  one instruction per block
  *   an instruction that meets device memory                  alone
  *   a cold operation after which somebody wants attention    ends its block
@@ -10,7 +10,7 @@
 import type { CountedEvent } from '../machine/deterministic.ts';
 import type { MemoryLayout } from '../machine/layout.ts';
 import type { VcpuMailbox } from '../machine/mailbox.ts';
-import type { CountedParts } from '../machine/vcpu.ts';
+import type { CountedParts, VcpuSampler } from '../machine/vcpu.ts';
 import * as S from '../x86/state.ts';
 import type { Interpreter } from './interpreter.ts';
 import type { Cpu, SystemUnit } from './system/index.ts';
@@ -28,6 +28,7 @@ export interface CountedMachine {
   readonly system: SystemUnit;
   readonly mailbox: VcpuMailbox;
   readonly layout: MemoryLayout;
+  readonly sampler: VcpuSampler | undefined;
 }
 
 export class CountedRun {
@@ -114,7 +115,11 @@ export class CountedRun {
 
   /** Instructions to the next counted point: at least 1 after a poll. */
   #left(): number {
-    return Math.min(this.#parts.clock.instructionsUntil(this.#deadlineNs), this.#nextCheckpoint - this.count);
+    return Math.min(
+      this.#parts.clock.instructionsUntil(this.#deadlineNs),
+      this.#nextCheckpoint - this.count,
+      this.#m.sampler?.left() ?? Infinity,
+    );
   }
 
   /** Begins a run. @param one a single block is wanted */
@@ -135,11 +140,13 @@ export class CountedRun {
 
   /** Ends it. True: it ended before an instruction that meets a device and runs alone next; no fault. */
   finish(): boolean {
-    const { interpreter } = this.#m;
-    this.#base += this.#budget - interpreter.budget;
+    const { interpreter, sampler } = this.#m;
+    const done = this.#budget - interpreter.budget;
+    this.#base += done;
     this.#budget = 0;
     interpreter.budget = 0;
     this.#alone = interpreter.takeDeviceLeave();
+    sampler?.ran(done, done * this.#parts.settings.nsPerInstruction);
     return this.#alone;
   }
 

@@ -113,6 +113,7 @@ class InterpretedVcpu implements SoftVcpu {
       system: this.#system,
       mailbox: this.#mailbox,
       layout,
+      sampler: options.sampler,
     };
     this.#counted = options.counted === undefined ? undefined : new CountedRun(options.counted, machine);
   }
