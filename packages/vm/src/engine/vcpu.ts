@@ -132,7 +132,9 @@ class InterpretedVcpu implements SoftVcpu {
     return BigInt(this.#counted?.count ?? this.#retired);
   }
   translationStats(): TranslationStats | undefined {
-    return this.#interpreter.translationStats();
+    const stats = this.#interpreter.translationStats();
+    const { cpuNs } = this.#o;
+    return stats === undefined || cpuNs === undefined ? stats : { ...stats, vcpuMs: cpuNs() / 1e6 };
   }
   regions(address?: bigint): RegionReport[] {
     const { log } = this.#interpreter;

@@ -175,6 +175,8 @@ export interface TranslationStats extends RegionCounters {
   readonly translateMs: number;
   readonly compileMs: number;
   readonly installMs: number;
+  /** Processor time of the vCPU's thread; undefined where the host does not tell. */
+  readonly vcpuMs: number | undefined;
 }
 
 /** Looks at a vCPU now and then while it runs, on its thread (vm/profile/sampler.ts). */
@@ -204,6 +206,8 @@ export interface SoftVcpuOptions {
   readonly counted?: CountedParts | undefined;
   /** For the tier `auto`. */
   readonly compiler?: CompileThread | undefined;
+  /** Processor time of the calling thread so far. */
+  readonly cpuNs?: (() => number) | undefined;
   /** Which compiler made a WebAssembly function's machine code, if the host can tell. */
   readonly compilerOf?: ((run: object) => string | undefined) | undefined;
 }

@@ -154,6 +154,7 @@ export class RegionTier implements RegionSlots {
       translateMs: this.#translateNs / 1e6,
       compileMs: this.#compileNs / 1e6,
       installMs: this.#installNs / 1e6,
+      vcpuMs: undefined,
     };
   }
 }

@@ -29,6 +29,16 @@ export function translationReport(stats: TranslationStats, retired: bigint): str
   ];
 }
 
+/** @param allMs processor time of the whole process */
+export function processorLine({ vcpuMs, translateMs, compileMs }: TranslationStats, allMs: number): string {
+  const own = vcpuMs ?? 0;
+  const made = translateMs + compileMs;
+  return (
+    `processor    ${ms(allMs)} in all: the vCPU's thread ${ms(own)}, translating and compiling ${ms(made)} (on a ` +
+    `thread of their own with the tier auto), the rest V8's own threads and devices`
+  );
+}
+
 /** Exits that were counted by their reason; the rest used up their budget in a loop. */
 function exitLine({ exits, entered }: TranslationStats): string[] {
   if (exits.length === 0) return [];

@@ -61,10 +61,18 @@ async function kernelCode(file: Uint8Array): Promise<CodePart[]> {
   ];
 }
 
-/** What translating did, line by line. @param retired guest instructions, however they were executed */
+/**
+ * What translating did, line by line, and what all of this process's threads used of the processor.
+ * @param retired guest instructions, however they were executed
+ */
 export async function translationReport(stats: TranslationStats, retired: bigint): Promise<string[]> {
   const report = await import('../../engine/translate/report.ts');
-  return report.translationReport(stats, retired);
+  const { user, system } = process.cpuUsage();
+  return [
+    ...report.translationReport(stats, retired),
+    '',
+    report.processorLine(stats, (user + system) / 1000),
+  ];
 }
 
 /** A translated region: guest code and WebAssembly, line by line. */

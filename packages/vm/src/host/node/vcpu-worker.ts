@@ -43,6 +43,7 @@ const vcpu = createSoftVcpu({
   translate,
   compiler: compiler(),
   counted,
+  cpuNs,
   compilerOf: translate.keep === true ? compilerOf : undefined,
 });
 
