@@ -43,45 +43,50 @@ export type Verdict =
 
 const HASHES = 2 ** 32;
 
+/** A run that gave another result with the regions whose hashes are from `from` up to, not including, `to`. */
+interface Wrong {
+  readonly from: number;
+  readonly to: number;
+  readonly outcome: Outcome;
+}
+
 /** @param base how to translate; its tier decides when */
-export async function bisect(base: TranslateOptions, ports: BisectPorts): Promise<Verdict> {
-  const { run, progress } = ports;
+export async function bisect(base: TranslateOptions, { run, progress }: BisectPorts): Promise<Verdict> {
   const off: TranslateOptions = { ...base, tier: 'off' };
   const { result: expected } = await run(off);
   const { result: again } = await run(off);
   progress('interpreted twice');
   if (again !== expected) return { kind: 'unsteady', results: [expected, again] };
-  /** Runs with the regions of these hashes, in rising order; null: the result is right. */
-  const wrongWith = async (hashes: readonly number[]): Promise<Outcome | null> => {
-    const [from = 0, to = HASHES] = [hashes[0], (hashes.at(-1) ?? HASHES) + 1];
-    const outcome = await run({ ...base, only: { from, to } });
+  const tried = async (options: TranslateOptions, what: string): Promise<Outcome | null> => {
+    const outcome = await run(options);
     const same = outcome.result === expected;
-    progress(`${hashes.length} regions: ${same ? 'the same' : 'different'}`);
+    progress(`${outcome.hashes.length} regions${what}: ${same ? 'the same' : 'different'}`);
     return same ? null : outcome;
   };
+  const only = async (from: number, to: number): Promise<Wrong | null> => {
+    const outcome = await tried({ ...base, only: { from, to } }, '');
+    return outcome === null ? null : { from, to, outcome };
+  };
   const whole = await run(base);
-  const all = [...new Set(whole.hashes)].sort((a, b) => a - b);
-  progress(`${all.length} regions: ${whole.result === expected ? 'the same' : 'different'}`);
-  if (whole.result === expected) return { kind: 'same', regions: all.length };
-  let { result } = whole;
-  let left = all;
-  while (left.length > 1) {
-    const middle = left.length >> 1;
-    const lower = left.slice(0, middle);
-    const wrong = await wrongWith(lower);
-    if (wrong !== null) result = wrong.result;
-    left = wrong === null ? left.slice(middle) : lower;
+  progress(`${whole.hashes.length} regions: ${whole.result === expected ? 'the same' : 'different'}`);
+  if (whole.result === expected) return { kind: 'same', regions: whole.hashes.length };
+  let wrong: Wrong = { from: 0, to: HASHES, outcome: whole };
+  for (;;) {
+    const { from, to, outcome } = wrong;
+    // those of this run: with fewer regions others come up, which begin in the middle of what is left out
+    const hashes = [...new Set(outcome.hashes)].sort((a, b) => a - b);
+    const middle = hashes[hashes.length >> 1];
+    if (middle === undefined || hashes.length === 1) break;
+    const half = (await only(from, middle)) ?? (await only(middle, to));
+    if (half === null) return { kind: 'several', hashes, expected, result: outcome.result };
+    wrong = half;
   }
-  const alone = await wrongWith(left);
-  if (alone === null) return { kind: 'several', hashes: left, expected, result };
-  const [hash = 0] = left;
-  const blocks = await fewestBlocks(alone.last?.blocks ?? 1, async (maxBlocks) => {
-    const outcome = await run({ ...base, only: { from: hash, to: hash + 1 }, maxBlocks });
-    const same = outcome.result === expected;
-    progress(`${maxBlocks} blocks of it: ${same ? 'the same' : 'different'}`);
-    return !same;
+  const { from, to, outcome } = wrong;
+  const blocks = await fewestBlocks(outcome.last?.blocks ?? 1, async (maxBlocks) => {
+    const fewer = await tried({ ...base, only: { from, to }, maxBlocks }, ` of ${maxBlocks} blocks`);
+    return fewer !== null;
   });
-  return { kind: 'found', region: alone.last, blocks, expected, result: alone.result };
+  return { kind: 'found', region: outcome.last, blocks, expected, result: outcome.result };
 }
 
 /** The least number from 1 to `most` that fails, when `most` does. */
