@@ -159,6 +159,7 @@ export class Flow {
     else if (kind < 59) this.#rewrite();
     else if (kind < 60) this.#besideCode();
     else if (kind < 61 && depth < 2) this.#walk();
+    else if (kind < 62 && depth === 0) this.#dispatcher();
     else if (kind < 64 && this.#p.floating) this.#mxcsr();
     else this.items.push(...this.#p.instruction([]));
   }
@@ -354,7 +355,6 @@ export class Flow {
   /** A jump or call through a table in the code. */
   #table(): void {
     const r = this.#r;
-    const { mode } = this.#p;
     const call = r.chance(40);
     const entries = r.pick([2, 4, 8]);
     const index = r.pick([0, 1, 2]);
@@ -367,6 +367,13 @@ export class Flow {
         targets.push(routine.label);
       }
     }
+    this.#through(targets, index, call);
+  }
+
+  /** The table stands behind the jump. */
+  #through(targets: readonly Label[], index: number, call: boolean): void {
+    const { mode } = this.#p;
+    const entries = targets.length;
     const size = mode === 64 ? 8 : 4;
     this.#linked(call ? 'call through a table' : 'jump through a table', (at, where) => {
       const and = [0x83, 0xe0 | index, entries - 1];
@@ -379,6 +386,39 @@ export class Flow {
         ...targets.flatMap((t) => [...le32(where.address(t.item)), ...new Array<number>(size - 4).fill(0)]),
       ];
     });
+  }
+
+  /** A loop that goes another way each time, as a bytecode interpreter does: by one table, or by one in each part. */
+  #dispatcher(): void {
+    const r = this.#r;
+    const { mode } = this.#p;
+    const counter = this.#nextCounter();
+    if (counter === undefined) return;
+    const parts: Label[] = Array.from({ length: r.pick([2, 4, 8]) }, () => ({ item: 0 }));
+    const head = { item: 0 };
+    const out = { item: 0 };
+    const dispatch = (): void => {
+      this.#linked('count, leave', (at, where) => {
+        const count = [0x83, ...absolute(mode, 5, counter), 1];
+        return [...count, 0x0f, 0x88, ...le32(where.address(out.item) - at - count.length - 6)];
+      });
+      // edx = edx * a + b; ecx = edx >> 16; flags defined
+      this.#bytes('next', [
+        ...[0x69, 0xd2, ...le32(0x343fd), 0x81, 0xc2, ...le32(0x269ec3)],
+        ...[0x89, 0xd1, 0xc1, 0xe9, 16, 0x39, 0xc8],
+      ]);
+      this.#through(parts, 1, false);
+    };
+    this.#bytes('rounds', [0xc7, ...absolute(mode, 0, counter), ...le32(20 + r.below(400))]);
+    this.#place(head);
+    dispatch();
+    for (const part of parts) {
+      this.#place(part);
+      this.#sequence(1 + r.below(4), 3);
+      if (r.chance(40)) dispatch();
+      else this.#jump(16, head);
+    }
+    this.#place(out);
   }
 
   /** A jump to one of two places by CMOV, or by PUSH and RET. */
