@@ -1,8 +1,9 @@
 /**
  * `npm run bench -- [SUITE…] [--against qemu] [--json] [--runs N] [--only NAME,…]`. Suites: engine (programs that
  * compute), boot (time to /init, guest instructions a second, start of viv, idle cost, memory), real (programs as
- * people run them), and, only when named, v86 (those that a 32-bit guest can do, against v86), interpreter (loops of a few instructions) and boots (`--boots N` machines
- * in one process: what they leave behind). docs/performance.md explains them. Medians over runs that alternate with
+ * people run them), and, only when named, v86 (those that a 32-bit guest can do, against v86), interpreter (loops of a
+ * few instructions), replay (recorded guests and hand-made regions) and boots (`--boots N` machines in one process:
+ * what they leave behind). docs/performance.md explains them. Medians over runs that alternate with
  * the other side. Standard output has the result only; what happens meanwhile goes to standard error.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -31,6 +32,7 @@ import {
 import { measureLauncher } from './launcher.ts';
 import { benchPrograms, missingCompiler } from './programs.ts';
 import { bootQemu } from './qemu.ts';
+import { measureReplay } from './replay/index.ts';
 import { missingUserland, realArchive } from './real-files.ts';
 import { type BenchItem, result } from './result.ts';
 import { selection } from './selection.ts';
@@ -46,7 +48,9 @@ const ALONE = 'interpreter';
 const MANY = 'boots';
 /** Only when asked for: fetches v86 and a 32-bit kernel. */
 const V86 = 'v86';
-const EVERY_SUITE = [...SUITES, ALONE, MANY, V86];
+/** Only when asked for: what the shape of regions was chosen by (docs/adr/0032). */
+const REPLAY = 'replay';
+const EVERY_SUITE = [...SUITES, ALONE, MANY, V86, REPLAY];
 /** Room for the largest pointer chase and for all that a guest has in its root folder. */
 const ITEMS_MEMORY_MIB = 1024;
 const V86_MEMORY_MIB = 512;
@@ -144,6 +148,7 @@ async function measureV86(folder: string): Promise<{ items: BenchItem[]; command
 async function measure(folder: string): Promise<{ items: BenchItem[]; commandLines: readonly string[] }> {
   const items: BenchItem[] = [];
   if (suites.has(ALONE)) items.push(...measureInterpreter(runs));
+  if (suites.has(REPLAY)) items.push(...(await measureReplay(await prepareBootFiles(folder), folder)));
   const bench = new GuestBench({
     ...GUESTS,
     other:

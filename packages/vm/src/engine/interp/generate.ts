@@ -30,14 +30,17 @@ const IMPORTS: readonly { name: string; params: readonly Ty[]; result: Ty | null
 /**
  * @param memoryPages bounds of the imported memory
  * @param inline which forms stand in the run loop (benchmarks of that choice)
+ * @param traced calls the import `env.trace(cpu, record)` before each block (recordings for benchmarks)
  */
 export function generateInterpreter(
   memoryPages: { min: number; max: number },
   inline: (form: Form) => boolean = isHot,
+  traced: boolean = false,
 ): Uint8Array {
   const module = new ModuleBuilder();
   const indices = new Map<string, number>();
   for (const f of IMPORTS) indices.set(f.name, module.import('env', f.name, ['i32', ...f.params], f.result));
+  if (traced) indices.set('trace', module.import('env', 'trace', ['i32', 'i32'], null));
   for (const d of WARM_DEFINITIONS) {
     if (indices.has(d.name)) throw new Error(`two functions are called ${d.name}`);
     indices.set(d.name, module.reserve());
@@ -69,10 +72,16 @@ export function generateInterpreter(
   const run = module.reserve();
   module.body(
     run,
-    runLoop(inlined, table.length, functionIndex, {
-      handler: module.type(['i32', 'i32'], 'i32'),
-      region: module.type(['i32'], 'i32'),
-    }),
+    runLoop(
+      inlined,
+      table.length,
+      functionIndex,
+      {
+        handler: module.type(['i32', 'i32'], 'i32'),
+        region: module.type(['i32'], 'i32'),
+      },
+      traced,
+    ),
   );
   module.export('run', run);
   module.table(table);
@@ -210,6 +219,7 @@ function runLoop(
   handlers: number,
   functionIndex: (name: string) => number,
   types: { readonly handler: number; readonly region: number },
+  traced: boolean,
 ): FunctionBody {
   const a = new Assembler();
   const { out } = a;
@@ -262,6 +272,11 @@ function runLoop(
   a.get(CPU);
   a.get(RIP_LOCAL);
   a.store64(S.BLOCK_RIP);
+  if (traced) {
+    a.get(CPU);
+    a.get(REC_LOCAL);
+    a.call(functionIndex('trace'));
+  }
 
   a.op(0x03, 0x40); // loop next
   a.op(0x02, 0x40, 0x02, 0x40, 0x02, 0x40); // block exit, block jump, block default
