@@ -3,7 +3,7 @@
  * built from the rows once. No object is allocated per instruction: the result is one reused `Decoded`.
  */
 import { ROWS } from './isa/index.ts';
-import { operandBytes, ROW_BIT, type Row, rowSizes } from './row.ts';
+import { OPERAND_BIT, type OperandSpec, operandBytes, ROW_BIT, type Row, rowSizes } from './row.ts';
 import { SEG } from './state.ts';
 
 export const NO_REGISTER = -1;
@@ -47,28 +47,31 @@ const MAPS = { '': 0, '0F': 1, '0F38': 2, '0F3A': 3 } as const;
 const PREFIXES = { NP: 0, '66': 1, F3: 2, F2: 3 } as const;
 
 /** candidates[map][opcode][prefix]: rows to try in order, more specific first. */
-const candidates: (readonly Row[])[][][] = Object.values(MAPS).map((_, map) =>
-  Array.from({ length: 256 }, (_unused, opcode) =>
-    [0, 1, 2, 3].map((prefix) => {
-      const rows = ROWS.filter(({ encoding: e }) => {
-        if (MAPS[e.map] !== map) return false;
-        if (e.plusR ? (opcode & 0xf8) !== e.opcode : opcode !== e.opcode) return false;
-        if (e.prefix === '' || e.prefix === 'NFx') return e.prefix === '' || prefix < 2;
-        return PREFIXES[e.prefix] === prefix;
-      });
-      const rank = (r: Row): number =>
-        (r.encoding.prefix === '' ? 4 : 0) +
-        (r.encoding.modrm === 'exact' ? 0 : 1) +
-        (r.encoding.plusR ? 1 : 0);
-      return rows.sort((a, b) => rank(a) - rank(b));
-    }),
-  ),
-);
+const candidates: (readonly Row[])[][][] = Object.keys(MAPS).map((map) => {
+  const ofMap = ROWS.filter(({ encoding: e }) => e.map === map);
+  return Array.from({ length: 256 }, (_unused, opcode) => {
+    const ofOpcode = ofMap.filter(({ encoding: e }) => (e.plusR ? opcode & 0xf8 : opcode) === e.opcode);
+    return [0, 1, 2, 3].map((prefix) =>
+      ofOpcode
+        .filter(({ encoding: e }) =>
+          e.prefix === '' || e.prefix === 'NFx'
+            ? e.prefix === '' || prefix < 2
+            : PREFIXES[e.prefix] === prefix,
+        )
+        .sort((a, b) => rank(a) - rank(b)),
+    );
+  });
+});
+function rank({ encoding: e }: Row): number {
+  return (e.prefix === '' ? 4 : 0) + (e.modrm === 'exact' ? 0 : 1) + (e.plusR ? 1 : 0);
+}
 /** Some row of the opcode has ModR/M, whatever the prefix. */
 const hasModrm: boolean[][] = candidates.map((opcodes) =>
   opcodes.map((byPrefix) => byPrefix.some((rows) => rows.some((r) => r.encoding.modrm !== 'none'))),
 );
 const sizesOf: readonly (readonly number[])[] = ROWS.map(rowSizes);
+/** Operands that decoding has something to do for, by row. */
+const decodedOf = ROWS.map((r) => r.operands.filter((o) => (o.bits & OPERAND_BIT.DECODED) !== 0));
 
 export class Decoder {
   readonly out: Decoded = {
@@ -247,7 +250,7 @@ export class Decoder {
       }
     }
     let second = false;
-    for (const operand of row.operands) {
+    for (const operand of decodedOf[row.index] as readonly OperandSpec[]) {
       switch (operand.kind) {
         case 'I':
         case 'J':

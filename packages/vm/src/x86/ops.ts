@@ -8,7 +8,7 @@
  */
 import { apply, call, E, i32, i64, type Operand, select, v128 } from './expr.ts';
 import { B, type End } from './block.ts';
-import { type OperandSpec, operandBytes, type Row } from './row.ts';
+import { OPERAND_BIT, type OperandSpec, operandBytes, type Row } from './row.ts';
 import * as S from './state.ts';
 
 /** One staged form of a row. */
@@ -89,8 +89,10 @@ export abstract class Ops extends B {
   }
   /** True when operand `i` is in memory in this form. */
   isMemory(i: number): boolean {
-    const { kind } = this.operand(i);
-    return kind === 'M' || kind === 'O' || (this.form.memory && 'EWQ'.includes(kind));
+    const { bits } = this.operand(i);
+    return (
+      (bits & (this.form.memory ? OPERAND_BIT.MEMORY | OPERAND_BIT.MAY_BE_MEMORY : OPERAND_BIT.MEMORY)) !== 0
+    );
   }
 
   // ---- given by the tier: the interpreter reads the decoded record, the translator knows constants ----

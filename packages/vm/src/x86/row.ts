@@ -26,7 +26,25 @@ export interface OperandSpec {
   /** Size letters as written, or the register name of a fixed operand. */
   readonly size: string;
   readonly access: Access;
+  /** OPERAND_BIT of the kind. */
+  readonly bits: number;
+  /** Bytes by the form's operand size; 0 = no data of its own (LEA's memory operand, far pointers). */
+  readonly bytes: readonly number[];
 }
+
+/** What staging and decoding ask about an operand, as bits. */
+export const OPERAND_BIT = {
+  /** Its register's number is in ModR/M.rm or the opcode. */
+  RM: 1,
+  /** Is memory; is memory when ModR/M says so. */
+  MEMORY: 2,
+  MAY_BE_MEMORY: 4,
+  GENERAL: 8,
+  MMX: 16,
+  XMM: 32,
+  /** The decoder reads bytes for it or checks it. */
+  DECODED: 64,
+} as const;
 
 export interface Encoding {
   readonly map: '' | '0F' | '0F38' | '0F3A';
@@ -119,14 +137,36 @@ function bitsOf(mnemonic: string, attributes: ReadonlySet<string>, operands: rea
   return bits;
 }
 
+/** By text: many rows have the same. */
+const operandSpecs = new Map<string, OperandSpec>();
+
 function parseOperand(text: string, where: string): OperandSpec {
+  const known = operandSpecs.get(text);
+  if (known !== undefined) return known;
   const [name = '', access = 'r'] = text.split(':');
   const match = OPERAND.exec(name);
   if (match === null || !/^(r|w|rw)$/.test(access))
     throw new Error(`bad operand "${text}" in row "${where}"`);
-  if (match[1] !== undefined) return { kind: match[1], size: match[2] ?? '', access: access as Access };
-  if (match[3] !== undefined) return { kind: 'ST', size: match[3], access: access as Access };
-  return { kind: 'fixed', size: match[4] ?? '', access: access as Access };
+  const [, letter, sizeLetters, stack, register] = match;
+  const kind = letter ?? (stack === undefined ? 'fixed' : 'ST');
+  const size = sizeLetters ?? stack ?? register ?? '';
+  const bytes = Array.from({ length: 9 }, (_, opsize) => bytesOf(kind, size, opsize));
+  const spec = { kind, size, access: access as Access, bits: operandBits(kind), bytes };
+  operandSpecs.set(text, spec);
+  return spec;
+}
+
+function operandBits(kind: string): number {
+  const bit = (kinds: string, value: number): number => (kinds.split(' ').includes(kind) ? value : 0);
+  return (
+    bit('E Z R W U Q N ST', OPERAND_BIT.RM) |
+    bit('M O', OPERAND_BIT.MEMORY) |
+    bit('E W Q', OPERAND_BIT.MAY_BE_MEMORY) |
+    bit('G E Z R', OPERAND_BIT.GENERAL) |
+    bit('P Q N', OPERAND_BIT.MMX) |
+    bit('V W U', OPERAND_BIT.XMM) |
+    bit('I J A O P S Q N ST', OPERAND_BIT.DECODED)
+  );
 }
 
 function parseEncoding(text: string, where: string): Encoding {
@@ -175,9 +215,13 @@ export function rowSizes(r: Row): readonly number[] {
   return [0];
 }
 
-/** Bytes of an operand under operand size `opsize`; 0 = no data of its own (LEA's memory operand, far pointers). */
+/** Bytes of an operand under operand size `opsize`; 0 = no data of its own. */
 export function operandBytes(spec: OperandSpec, opsize: number): number {
-  switch (spec.kind === 'fixed' ? fixedSize(spec.size) : spec.kind === 'ST' ? 't' : spec.size) {
+  return spec.bytes[opsize] as number;
+}
+
+function bytesOf(kind: string, size: string, opsize: number): number {
+  switch (kind === 'fixed' ? fixedSize(size) : kind === 'ST' ? 't' : size) {
     case 'b':
     case 'bs':
       return 1;
@@ -201,7 +245,7 @@ export function operandBytes(spec: OperandSpec, opsize: number): number {
     case 't':
       return 10;
     default:
-      return spec.kind === 'S' ? 2 : spec.kind === 'C' || spec.kind === 'D' ? 8 : 0;
+      return kind === 'S' ? 2 : kind === 'C' || kind === 'D' ? 8 : 0;
   }
 }
 

@@ -7,7 +7,7 @@ import { apply, call, E, i32, i64 } from '../../x86/expr.ts';
 import type { End, Stmt } from '../../x86/block.ts';
 import { NO_REGISTER, RIP_BASE } from '../../x86/decode.ts';
 import { type Form, Ops, VECTOR, vectorOf } from '../../x86/ops.ts';
-import { type Row, ROW_BIT } from '../../x86/row.ts';
+import { OPERAND_BIT, type Row, ROW_BIT } from '../../x86/row.ts';
 import * as S from '../../x86/state.ts';
 import { type WasmOp, wasmOp } from '../../wasm/opcodes.ts';
 import type { Instruction } from './instruction.ts';
@@ -284,19 +284,19 @@ export class RegionOps extends Ops {
       if (n === undefined) throw new NotTranslatable();
       return n;
     }
-    return 'EZRWUQN'.includes(spec.kind) || spec.kind === 'ST' ? insn.rm : insn.reg;
+    return (spec.bits & OPERAND_BIT.RM) !== 0 ? insn.rm : insn.reg;
   }
   /** AH CH DH BH. */
   #isHigh(i: number): boolean {
     const spec = this.operand(i);
     if (spec.kind === 'fixed') return spec.size === 'AH';
+    if ((spec.bits & OPERAND_BIT.GENERAL) === 0 || this.bytes(i) !== 1 || this.#insn.rex !== 0) return false;
     const n = this.#number(i);
-    return 'GEZR'.includes(spec.kind) && this.bytes(i) === 1 && this.#insn.rex === 0 && n >= 4 && n < 8;
+    return n >= 4 && n < 8;
   }
 
   registerAddress(i: number): E {
-    const spec = this.operand(i);
-    if (!'PQN'.includes(spec.kind)) throw new NotTranslatable();
+    if ((this.operand(i).bits & OPERAND_BIT.MMX) === 0) throw new NotTranslatable();
     return this.cpu.add(S.X87 + this.#number(i) * 16);
   }
   registerNumber(i: number): E {
@@ -332,7 +332,8 @@ export class RegionOps extends Ops {
       if (bytes === 16) return this.load128(va);
       return spec.access === 'rw' ? this.#loadForUpdate(bytes, va) : this.load(bytes, va);
     }
-    if ('PQN'.includes(spec.kind)) return this.hostLoad(LOAD[bytes] as string, this.registerAddress(i));
+    if ((spec.bits & OPERAND_BIT.MMX) !== 0)
+      return this.hostLoad(LOAD[bytes] as string, this.registerAddress(i));
     if (this.#isHigh(i)) return this.#highByte(spec.kind === 'fixed' ? 0 : this.#number(i) - 4);
     return this.reg(this.#number(i), bytes);
   }
@@ -350,14 +351,14 @@ export class RegionOps extends Ops {
       return;
     }
     if (value.ty === 'v128') this.#setXmm(this.#number(i), value);
-    else if ('PQN'.includes(spec.kind)) this.hostStore('i64.store', this.registerAddress(i), value);
+    else if ((spec.bits & OPERAND_BIT.MMX) !== 0) this.hostStore('i64.store', this.registerAddress(i), value);
     else if (this.#isHigh(i)) this.#setHighByte(spec.kind === 'fixed' ? 0 : this.#number(i) - 4, value);
     else this.setReg(this.#number(i), value, bytes);
   }
 
   getLow(i: number, bytes: 4 | 8): E {
     if (this.isMemory(i)) return this.load(bytes, this.address(i));
-    if (!'VWU'.includes(this.operand(i).kind))
+    if ((this.operand(i).bits & OPERAND_BIT.XMM) === 0)
       return this.hostLoad(LOAD[bytes] as string, this.registerAddress(i));
     const v = this.#xmm(this.#number(i));
     return this.let(
@@ -366,7 +367,7 @@ export class RegionOps extends Ops {
   }
   setLow(i: number, bytes: 4 | 8, value: E): void {
     if (this.isMemory(i)) this.store(bytes, this.address(i), value);
-    else if (!'VWU'.includes(this.operand(i).kind))
+    else if ((this.operand(i).bits & OPERAND_BIT.XMM) === 0)
       this.hostStore(bytes === 8 ? 'i64.store' : 'i64.store32', this.registerAddress(i), value);
     else {
       const n = this.#number(i);
