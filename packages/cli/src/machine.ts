@@ -20,7 +20,7 @@ export async function startMachine(options: RunOptions, command: VmOptions['comm
   const kernel = options.kernel ?? image?.kernel;
   const initrd = options.initrd ?? image?.initrd;
   const events = options.deterministic?.eventLog;
-  const log = events === undefined ? undefined : await EventLog.create(events);
+  const log = events === undefined ? undefined : new EventLog(events);
   const vm = await VM.start({
     ...(kernel === undefined ? {} : { kernel }),
     ...(initrd === undefined ? {} : { initrd }),

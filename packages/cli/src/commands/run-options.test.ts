@@ -46,3 +46,11 @@ test('the code cache has a least size, and the tier a name', () => {
   assert.throws(() => parseRunOptions('busybox', [], { codeCache: '4k' }), { code: 'USAGE' });
   assert.throws(() => parseRunOptions('busybox', [], { translate: 'never' }), { code: 'USAGE' });
 });
+
+test('a deterministic machine has a seed; seed and event log are nothing without it', () => {
+  const { deterministic } = parseRunOptions('busybox', [], { deterministic: true, eventLog: 'log' });
+  assert.deepEqual(deterministic, { seed: 1, eventLog: 'log' });
+  assert.equal(parseRunOptions('busybox', [], {}).deterministic, undefined);
+  for (const raw of [{ seed: '5' }, { eventLog: 'log' }, { deterministic: true, seed: '-1' }])
+    assert.throws(() => parseRunOptions('busybox', [], raw), { code: 'USAGE' });
+});

@@ -20,6 +20,8 @@ import { BUDGET_SLACK, STATUS } from './unit.ts';
 /** Whole blocks at a time: V8's optimised code takes over when the run loop is entered again. */
 const MAX_BUDGET = 1_000_000;
 const EVENTS_PER_REPORT = 512;
+/** So long a guest's sleep costs nothing; then, until the next input, it takes as long as on a real machine. */
+const FREE_IDLE_NS = 600e9;
 
 /** What of the vCPU it works with. */
 export interface CountedMachine {
@@ -46,6 +48,8 @@ export class CountedRun {
   #deadlineNs = Infinity;
   #nextCheckpoint: number;
   #events: CountedEvent[] = [];
+  /** Time skipped before the last input. */
+  #idleFromNs = 0;
 
   constructor(parts: CountedParts, machine: CountedMachine) {
     this.#parts = parts;
@@ -62,13 +66,15 @@ export class CountedRun {
 
   /** Between runs, before events are polled: what others have to say is said here. */
   between(): void {
-    const { meeting } = this.#parts;
+    const { meeting, clock } = this.#parts;
+    meeting.attend();
     const call = meeting.takeCall();
     if (call !== 'none') {
       if (call === 'input') this.#note({ count: this.count, kind: 'input' });
+      this.#idleFromNs = clock.skippedNs;
       meeting.ask(0);
+      meeting.attend();
     }
-    meeting.attend();
     if (this.count >= this.#nextCheckpoint) this.#checkpoint();
   }
 
@@ -100,11 +106,19 @@ export class CountedRun {
     this.#events = [];
   }
 
-  /** Halted: time goes on to the next timer event at once; without one, until another thread speaks. */
+  /** Halted: time goes on to the next timer event, at once unless the guest has been idle for long. */
   sleep(): void {
-    const deadline = this.#m.system.timerDeadlineNs();
-    if (deadline !== Infinity) this.#parts.clock.skipTo(deadline);
-    else this.#m.mailbox.sleep(Infinity);
+    const { clock, meeting } = this.#parts;
+    const { mailbox, system } = this.#m;
+    const deadline = system.timerDeadlineNs();
+    if (deadline === Infinity || clock.skippedNs - this.#idleFromNs > FREE_IDLE_NS) {
+      this.flush();
+      // who calls after this line wakes the mailbox
+      if (meeting.isCalled) return;
+      mailbox.sleep((deadline - clock.nowNs()) / 1e6);
+      if (mailbox.wantsAttention) return;
+    }
+    clock.skipTo(deadline);
   }
 
   /** Must the next run go one instruction per block? @param wanted it must for another reason */

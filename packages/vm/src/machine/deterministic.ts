@@ -64,6 +64,11 @@ export class CountedClock implements Clock {
     return BigInt(this.#settings.startTimeMs) * 1_000_000n + BigInt(this.nowNs());
   }
 
+  /** All the time skipped so far. */
+  get skippedNs(): number {
+    return this.#skippedNs;
+  }
+
   /** How many instructions retire until the clock shows `deadlineNs` or more. */
   instructionsUntil(deadlineNs: number): number {
     return Math.ceil((deadlineNs - this.nowNs()) / this.#settings.nsPerInstruction);

@@ -49,16 +49,21 @@ export class MeetingAttendee {
     }
   }
 
+  /** Does a call of the main thread wait to be taken? */
+  get isCalled(): boolean {
+    return Atomics.load(this.#words, CALLED) !== CALL.NONE;
+  }
+
   /** Has the main thread called? 'settle' is no event: it only wants to be done before the guest goes on. */
   takeCall(): 'none' | 'settle' | 'input' {
-    if (Atomics.load(this.#words, CALLED) === CALL.NONE) return 'none';
+    if (!this.isCalled) return 'none';
     return Atomics.exchange(this.#words, CALLED, CALL.NONE) === CALL.INPUT ? 'input' : 'settle';
   }
 }
 
 export interface MeetingWork {
-  /** Resolves in a later turn of the event loop. */
-  turn(): Promise<void>;
+  /** Resolves in a later turn of the event loop; with `rest`, a millisecond later. */
+  turn(rest?: boolean): Promise<void>;
   /** Resolves when nothing that devices do for the guest is in flight. */
   idle(): Promise<void>;
   /** Is there something left to serve? */
@@ -77,7 +82,6 @@ export class MeetingHost {
   #settling = false;
   #hurried = false;
   #waiting: (() => void)[] = [];
-  #changed: () => void = () => undefined;
 
   constructor(buffer: SharedArrayBuffer, byteOffset: number, mailbox: VcpuMailbox, work: MeetingWork) {
     this.#words = new Int32Array(buffer, byteOffset, MEETING_BYTES / 4);
@@ -89,7 +93,6 @@ export class MeetingHost {
   enter(work: () => void): void {
     if (this.#open) {
       work();
-      this.#changed();
       return;
     }
     this.#waiting.push(work);
@@ -110,7 +113,6 @@ export class MeetingHost {
   /** The vCPU has left its run loop, or somebody waits for that: readers are waited for no more. */
   hurry(): void {
     this.#hurried = true;
-    this.#changed();
   }
 
   /** The vCPU does not run. */
@@ -129,21 +131,12 @@ export class MeetingHost {
   async #settle(): Promise<void> {
     const work = this.#work;
     this.#settling = true;
-    for (;;) {
-      const change = new Promise<void>((resolve) => {
-        this.#changed = resolve;
-      });
-      await work.turn();
+    // Twice in a row nothing to do: what the last step resolved has had a turn to act in.
+    for (let quiet = 0; quiet < 2; ) {
+      const waits = work.held() && !this.#hurried;
+      await work.turn(waits);
       await work.idle();
-      if (work.busy()) continue;
-      if (work.held() && !this.#hurried) {
-        await change;
-        continue;
-      }
-      // What the last step resolved has a turn to act in.
-      await work.turn();
-      await work.idle();
-      if (!work.busy() && (!work.held() || this.#hurried)) break;
+      quiet = work.busy() || (work.held() && !this.#hurried) ? 0 : quiet + 1;
     }
     this.#settling = false;
     this.#open = false;

@@ -166,7 +166,7 @@ export class Backends {
   #meetingWork(): MeetingWork {
     const { doorbell } = this.#devices;
     return {
-      turn: () => doorbell.turn(),
+      turn: (rest) => doorbell.turn(rest),
       idle: async () => void (await Promise.all(this.#virtio.map(({ model }) => model.quiesce()))),
       busy: () => this.#running && doorbell.isPending,
       held: () => this.serial.output.full || this.#consoles().some((console) => console.held),

@@ -23,7 +23,7 @@ async function run(
   const events: CountedEvent[] = [];
   const vm = await VM.start({
     kernel: tinyKernel(code),
-    memory: '16m',
+    memory: '4m',
     noReboot: true,
     translate: { tier, threshold: 2 },
     deterministic: { checkpointEvery, onEvent: (event) => void events.push(event) },
