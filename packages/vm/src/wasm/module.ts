@@ -235,17 +235,18 @@ export class ModuleBuilder {
         for (const f of this.#table) s.u32(f);
       });
     }
-    this.#branchHints(out);
+    const declarations = this.#functions.map((f) => localDeclarations(f?.locals ?? []));
+    this.#branchHints(out, declarations);
     section(out, 10, (s) => {
       s.u32(this.#functions.length);
-      for (const f of this.#functions) {
-        if (f === null) continue;
-        const declarations = localDeclarations(f.locals);
-        s.u32(declarations.length + f.code.length + 1);
-        s.append(declarations);
+      this.#functions.forEach((f, i) => {
+        if (f === null) return;
+        const locals = declarations[i] as Uint8Array;
+        s.u32(locals.length + f.code.length + 1);
+        s.append(locals);
         s.append(f.code);
         s.byte(0x0b);
-      }
+      });
     });
     for (const { name, text } of this.#custom) {
       section(out, 0, (s) => {
@@ -258,23 +259,22 @@ export class ModuleBuilder {
   }
 
   /** The branch hinting proposal's section `metadata.code.branch_hint`: offsets from the function's local declarations. */
-  #branchHints(out: Bytes): void {
+  #branchHints(out: Bytes, declarations: readonly Uint8Array[]): void {
     const hinted = this.#functions.flatMap((f, i) =>
-      f === null || f.unlikely === undefined || f.unlikely.length === 0
-        ? []
-        : [{ locals: f.locals, unlikely: f.unlikely, i }],
+      f === null || f.unlikely === undefined || f.unlikely.length === 0 ? [] : [{ unlikely: f.unlikely, i }],
     );
     if (hinted.length === 0) return;
     section(out, 0, (s) => {
       s.name('metadata.code.branch_hint');
       s.u32(hinted.length);
-      for (const { locals, unlikely, i } of hinted) {
+      for (const { unlikely, i } of hinted) {
         s.u32(this.#imports.length + i);
-        const start = localDeclarations(locals).length;
+        const start = (declarations[i] as Uint8Array).length;
         s.u32(unlikely.length);
         for (const at of unlikely) {
           s.u32(start + at);
-          s.put(1, 0);
+          s.byte(1);
+          s.byte(0);
         }
       }
     });

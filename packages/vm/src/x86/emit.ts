@@ -160,7 +160,8 @@ export function emitStatements(
       case 'if':
         emitExpression(s.condition, out, context);
         if (s.unlikely === true) context.unlikely?.(out.length);
-        out.put(0x04, 0x40);
+        out.byte(0x04);
+        out.byte(0x40);
         emitStatements(s.then, out, context, depth + 1, loops);
         if (s.else.length > 0) {
           out.byte(0x05);

@@ -205,7 +205,8 @@ class RegionEmitter {
   // ---- pieces ----
 
   #open(op: number, label: Label): void {
-    this.#out.put(op, VOID);
+    this.#out.byte(op);
+    this.#out.byte(VOID);
     this.#labels.push(label);
   }
   #close(): void {

@@ -1,6 +1,7 @@
 /** What a block wants of the flags it is entered with. */
 import { ROW_BIT } from '../../x86/row.ts';
 import { type Flow, type FlowNode, targetsOf } from './flow.ts';
+import type { Block } from './graph.ts';
 import type { Instruction } from './instruction.ts';
 
 /**
@@ -44,48 +45,45 @@ function effect(insn: Instruction): {
   return e;
 }
 
+/** What a block does by itself: `need` is null when it leaves what it was entered with to the next. */
+interface Own {
+  readonly need: FlagNeed | null;
+  readonly mayLeave: boolean;
+}
+
 export class FlagNeeds {
-  readonly #flow: Flow;
-  readonly #known = new Map<FlowNode, FlagNeed>();
+  /** By the node's order. */
+  readonly #known: FlagNeed[];
 
   constructor(flow: Flow) {
-    this.#flow = flow;
+    const own = flow.nodes.map((node) => ownNeed(node.block));
+    this.#known = flow.nodes.map(() => 'dead');
     // least solution: go round until nothing grows
-    for (const node of flow.nodes) this.#known.set(node, 'dead');
     for (let changed = true; changed; ) {
       changed = false;
-      for (const node of [...flow.nodes].reverse()) {
-        const need = this.#compute(node);
-        if (need === this.#known.get(node)) continue;
-        this.#known.set(node, need);
+      for (let order = flow.nodes.length - 1; order >= 0; order--) {
+        const { need, mayLeave } = own[order] as Own;
+        const now = need ?? this.#passedOn(flow, flow.nodes[order] as FlowNode, mayLeave);
+        if (now === this.#known[order]) continue;
+        this.#known[order] = now;
         changed = true;
       }
     }
   }
 
   of(node: FlowNode): FlagNeed {
-    return this.#known.get(node) as FlagNeed;
+    return this.#known[node.order] as FlagNeed;
   }
 
-  #compute(node: FlowNode): FlagNeed {
-    let mayLeave = false;
-    const { block } = node;
-    const all = 'insn' in block.end ? [...block.instructions, block.end.insn] : block.instructions;
-    for (const insn of all) {
-      const { reads, writes, quiet } = effect(insn);
-      if (reads) return 'read';
-      if (!quiet) mayLeave = true;
-      if (writes) return mayLeave ? 'exit' : 'dead';
-    }
-    const targets = targetsOf(block);
-    if (targets.length === 0 || ['return', 'computed', 'dispatch'].includes(block.end.k)) mayLeave = true;
+  #passedOn(flow: Flow, node: FlowNode, leaves: boolean): FlagNeed {
+    let mayLeave = leaves;
     let read = false;
-    for (const { block: next } of targets) {
+    for (const { block: next } of targetsOf(node.block)) {
       if (next === null) {
         mayLeave = true;
         continue;
       }
-      const to = this.#flow.of(next);
+      const to = flow.of(next);
       // a back-edge may leave when the budget is used up
       if (to.order <= node.order) mayLeave = true;
       const need = this.of(to);
@@ -94,4 +92,20 @@ export class FlagNeeds {
     }
     return read ? 'read' : mayLeave ? 'exit' : 'dead';
   }
+}
+
+function ownNeed(block: Block): Own {
+  let mayLeave = false;
+  const { instructions, end } = block;
+  const last = 'insn' in end ? end.insn : null;
+  for (let i = 0; i <= instructions.length; i++) {
+    const insn = instructions[i] ?? last;
+    if (insn === null) break;
+    const { reads, writes, quiet } = effect(insn);
+    if (reads) return { need: 'read', mayLeave };
+    if (!quiet) mayLeave = true;
+    if (writes) return { need: mayLeave ? 'exit' : 'dead', mayLeave };
+  }
+  const anywhere = targetsOf(block).length === 0 || ['return', 'computed', 'dispatch'].includes(end.k);
+  return { need: null, mayLeave: mayLeave || anywhere };
 }

@@ -296,5 +296,5 @@ export function conditionOf(insn: Instruction): number {
 }
 
 function relativeTarget(insn: Instruction): number {
-  return insn.offset + insn.length + Number(BigInt.asIntN(64, insn.immediate));
+  return insn.offset + insn.length + Number(insn.immediate);
 }

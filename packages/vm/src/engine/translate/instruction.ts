@@ -16,8 +16,9 @@ export interface Instruction {
   readonly base: number;
   readonly index: number;
   readonly scale: number;
-  readonly displacement: bigint;
-  readonly immediate: bigint;
+  /** Sign-extended; a bigint where a number would not be exact. */
+  readonly displacement: number | bigint;
+  readonly immediate: number | bigint;
   readonly immediate2: number;
   readonly segment: number;
   readonly addressBits: 16 | 32 | 64;
@@ -28,29 +29,31 @@ export interface Instruction {
 
 const PAGE = 0x1000;
 
-function join(high: number, low: number): bigint {
-  return (BigInt(high) << 32n) | BigInt(low >>> 0);
+function join(high: number, low: number): number | bigint {
+  if (high === low >> 31) return low;
+  return high === 0 ? low >>> 0 : BigInt.asIntN(64, (BigInt(high) << 32n) | BigInt(low >>> 0));
 }
 
 /** Reads instructions of 64-bit code at offsets from the entry, and notes which bytes it has read. */
 export class InstructionReader {
   readonly #source: CodeSource;
-  readonly #entry: bigint;
+  /** Of the entry: its place in its page, and the page's number. */
+  readonly #inPage: number;
+  readonly #entryPage: bigint;
   readonly #decoder = new Decoder();
   readonly #known = new Map<number, Instruction | null>();
   /** Linear page number relative to the entry's → host address, 0 = not there. */
   readonly #pages = new Map<number, number>();
-  readonly #entryPage: bigint;
 
   constructor(source: CodeSource, entry: bigint) {
     this.#source = source;
-    this.#entry = entry;
+    this.#inPage = Number(entry & 0xfffn);
     this.#entryPage = entry >> 12n;
   }
 
   /** Linear page number of `offset` minus that of the entry. */
   pageOf(offset: number): number {
-    return Math.floor((Number(this.#entry & 0xfffn) + offset) / PAGE);
+    return (this.#inPage + offset) >> 12;
   }
   /** Host address of the page, 0 when it is not there. */
   hostPage(delta: number): number {
@@ -65,7 +68,7 @@ export class InstructionReader {
   /** Host address of the code byte at `offset`, 0 when it is not there. */
   hostOf(offset: number): number {
     const page = this.hostPage(this.pageOf(offset));
-    return page === 0 ? 0 : page + ((Number(this.#entry & 0xfffn) + offset) & 0xfff);
+    return page === 0 ? 0 : page + ((this.#inPage + offset) & 0xfff);
   }
 
   /** The instruction at `offset`; null when its bytes are not there or mean nothing. */

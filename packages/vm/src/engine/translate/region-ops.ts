@@ -312,9 +312,7 @@ export class RegionOps extends Ops {
       case 'A':
         throw new NotTranslatable();
       case 'J':
-        return this.at(
-          this.#insn.offset + this.#insn.length + Number(BigInt.asIntN(64, this.#insn.immediate)),
-        );
+        return this.at(this.#insn.offset + this.#insn.length + Number(this.#insn.immediate));
       case 'fixed':
         if (spec.size === '1' || spec.size === '3') return i64(Number(spec.size));
         if (spec.size === 'XMM0') return this.xmm(0);
@@ -438,18 +436,21 @@ export class RegionOps extends Ops {
   }
   effectiveAddress(_i: number): E {
     const insn = this.#insn;
-    let displacement = BigInt.asIntN(64, insn.displacement);
-    if ((insn.row.bits & ROW_BIT.POPEA) !== 0 && insn.base === 4) displacement += BigInt(insn.opsize);
+    let more = (insn.row.bits & ROW_BIT.POPEA) !== 0 && insn.base === 4 ? insn.opsize : 0;
     let sum: E | null = null;
     if (insn.base === RIP_BASE) {
       sum = BASE;
-      displacement += BigInt(insn.offset + insn.length);
+      more += insn.offset + insn.length;
     } else if (insn.base !== NO_REGISTER) sum = this.#gpr(insn.base);
     if (insn.index !== NO_REGISTER) {
       const scaled = this.#gpr(insn.index).shl(insn.scale);
       sum = sum === null ? scaled : sum.add(scaled);
     }
-    return sum === null ? i64(displacement) : sum.add(i64(displacement));
+    const { displacement } = insn;
+    const constant = i64(
+      typeof displacement === 'number' ? displacement + more : displacement + BigInt(more),
+    );
+    return sum === null ? constant : sum.add(constant);
   }
   address(i: number): E {
     if (this.#address === null) {

@@ -105,6 +105,7 @@ function translateRegion(
   const ops = new RegionOps({ row: first.row, opsize: first.opsize, memory: first.memory }, options.wrongRow);
   const staged = stageBlocks(ops, flow);
   const used = flow.nodes.map((node) => node.block);
+  const parts = extents(used);
   const name = `region ${BigInt.asUintN(64, request.rip).toString(16)}`;
   const body = emitRegion(name, ops, flow, staged, functionIndex, {
     slack: options.exactCount === true ? BUDGET_SLACK : undefined,
@@ -116,8 +117,8 @@ function translateRegion(
     host: request.host,
     mode: request.mode,
     level: request.level ?? 1,
-    pages: pagesOf(reader, used),
-    ranges: rangesOf(source, reader, used),
+    pages: pagesOf(reader, parts),
+    ranges: rangesOf(source, reader, parts),
     members: used.map((block) => reader.hostOf(block.offset)),
     blocks: used.length,
     instructions: staged.reduce((sum, s) => sum + s.count, 0),
@@ -126,16 +127,19 @@ function translateRegion(
   return { region, body };
 }
 
-/** Extents [start, end) of the blocks' bytes by offset, those that touch joined. */
-function extents(blocks: readonly Block[]): [number, number][] {
+/** [start, end) by offset. */
+type Extent = [number, number];
+
+/** Extents of the blocks' bytes, those that touch joined. */
+function extents(blocks: readonly Block[]): Extent[] {
   const all = blocks
-    .map((block): [number, number] => {
+    .map((block): Extent => {
       const last = 'insn' in block.end ? block.end.insn : block.instructions.at(-1);
       return [block.offset, last === undefined ? block.offset : last.offset + last.length];
     })
     .filter(([start, end]) => end > start)
     .sort((a, b) => a[0] - b[0]);
-  const joined: [number, number][] = [];
+  const joined: Extent[] = [];
   for (const [start, end] of all) {
     const before = joined.at(-1);
     if (before !== undefined && start <= before[1]) before[1] = Math.max(before[1], end);
@@ -144,17 +148,17 @@ function extents(blocks: readonly Block[]): [number, number][] {
   return joined;
 }
 
-function pagesOf(reader: InstructionReader, blocks: readonly Block[]): RegionPage[] {
+function pagesOf(reader: InstructionReader, parts: readonly Extent[]): RegionPage[] {
   const deltas = new Set<number>();
-  for (const [start, end] of extents(blocks))
+  for (const [start, end] of parts)
     for (let page = reader.pageOf(start); page <= reader.pageOf(end - 1); page++) deltas.add(page);
   deltas.delete(0);
   return [...deltas].sort((a, b) => a - b).map((delta) => ({ delta, host: reader.hostPage(delta) }));
 }
 
-function rangesOf(source: CodeSource, reader: InstructionReader, blocks: readonly Block[]): RegionRange[] {
+function rangesOf(source: CodeSource, reader: InstructionReader, parts: readonly Extent[]): RegionRange[] {
   const ranges: RegionRange[] = [];
-  for (const [start, end] of extents(blocks)) {
+  for (const [start, end] of parts) {
     for (let at = start; at < end; ) {
       const host = reader.hostOf(at);
       const bytes = Math.min(end - at, 0x1000 - (host & 0xfff));
