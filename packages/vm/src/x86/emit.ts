@@ -17,6 +17,8 @@ export interface EmitContext {
   readonly functionIndex: (name: string) => number;
   /** Emits the end of an instruction; `depth` = blocks open inside the handler's body. */
   readonly end: (how: End, out: Bytes, depth: number, exit: number) => void;
+  /** Emits `if (the value on the stack) leave` in one instruction, where leaving needs nothing else. */
+  readonly leaveIf?: (out: Bytes, depth: number) => void;
   /** Notes that the `if` emitted at byte `at` hardly ever takes its branch. */
   readonly unlikely?: (at: number) => void;
 }
@@ -159,6 +161,15 @@ export function emitStatements(
         break;
       case 'if':
         emitExpression(s.condition, out, context);
+        if (
+          context.leaveIf !== undefined &&
+          s.else.length === 0 &&
+          s.then.length === 1 &&
+          s.then[0]?.k === 'end'
+        ) {
+          context.leaveIf(out, depth);
+          break;
+        }
         if (s.unlikely === true) context.unlikely?.(out.length);
         out.byte(0x04);
         out.byte(0x40);

@@ -12,6 +12,9 @@ import type { Definition, End, Stmt } from '../../x86/block.ts';
 import { type EmitContext, emitStatements } from '../../x86/emit.ts';
 import type { Form } from '../../x86/ops.ts';
 import * as S from '../../x86/state.ts';
+import { LOCAL, LOCAL_TYPES } from '../translate/locals.ts';
+import { REGION_STATUS } from '../translate/region.ts';
+import { emitNextRegion, LOAD_NEXT } from '../translate/region-frame.ts';
 import { RUN_EXIT, STATUS } from '../unit.ts';
 import { WARM_DEFINITIONS } from './functions.ts';
 import { DIGEST_SECTION, tableDigest } from './digest.ts';
@@ -69,6 +72,9 @@ export function generateInterpreter(
     module.body(index, handlerBody(name, hot ? stage(i, false) : ops, functionIndex));
     table.push(index);
   });
+  const chain = module.reserve();
+  module.body(chain, chainBody(module.type(['i32'], 'i32')));
+  module.export('region_chain', chain);
   const run = module.reserve();
   module.body(
     run,
@@ -151,6 +157,25 @@ function handlerBody(name: string, ops: InterpOps, functionIndex: (name: string)
   });
   code.put(0x41, 0);
   return { name, params: ['i32', 'i32'], result: 'i32', locals: ops.locals, code: code.bytes().slice() };
+}
+
+/** `region_chain(cpu)`: goes on in the region at RIP, if the jump cache knows one. Small regions end with it. */
+function chainBody(regionType: number): FunctionBody {
+  const code = new Bytes();
+  const locals = [LOCAL.RIP, LOCAL.STATUS, LOCAL.BUDGET, LOCAL.TLB, LOCAL.FLAGS_KIND];
+  const context: EmitContext = {
+    cpu: 0,
+    record: -1,
+    firstParam: -1,
+    local: (i) => 1 + locals.indexOf(i as never),
+    functionIndex: () => -1,
+    end: () => {},
+  };
+  emitStatements(LOAD_NEXT, code, context);
+  emitNextRegion(code, context, regionType, 1, () => {});
+  code.put(0x41, REGION_STATUS.CHAIN);
+  const types = locals.map((i) => LOCAL_TYPES[i] as Ty);
+  return { name: 'region_chain', params: ['i32'], result: 'i32', locals: types, code: code.bytes().slice() };
 }
 
 const CPU = 0;

@@ -253,6 +253,16 @@ const regionFill = define('region_fill', ['i64', 'i32'], 'i32', (b, va, access) 
   b.return(host);
 });
 
+/** As the inline TLB of a large region: small ones call it. Host address, or 0 as `region_fill`. */
+function regionHost(name: string, tag: number, write: number): Definition {
+  return define(name, ['i64', 'i32'], 'i32', (b, va, bytes) => {
+    const entry = tlbEntry(b, va);
+    const offset = tlbOffset(b, entry, tag, va);
+    b.if(offset.leU(i64(4096).sub(bytes.u64())), () => b.return(tlbHost(b, entry, offset)));
+    b.return(call('region_fill', 'i32', va, bytes.or(write)));
+  });
+}
+
 function sized(bytes: number): Definition[] {
   return [
     define(`load${bytes}`, ['i64'], 'i64', (b, va) => {
@@ -305,6 +315,8 @@ export const ACCESS_DEFINITIONS: readonly Definition[] = [
   rmwHost,
   regionFillHost,
   regionFill,
+  regionHost('region_read', 0, 0),
+  regionHost('region_write', 8, 0x100),
   ...[1, 2, 4, 8].flatMap(sized),
   load16,
   store16,

@@ -15,8 +15,8 @@ import * as S from '../../x86/state.ts';
 import { type Flow, type FlowNode, targetsOf } from './flow.ts';
 import type { Target } from './graph.ts';
 import { LOCAL, LOCAL_TYPES } from './locals.ts';
-import { loadState, NEXT_REGION, storeState } from './region-frame.ts';
-import { BASE, type RegionOps } from './region-ops.ts';
+import { emitNextRegion, loadState, storeState } from './region-frame.ts';
+import { BASE, type RegionOps, type RegionStyle } from './region-ops.ts';
 import { EXIT_REASONS, type ExitReason, REGION_STATUS } from './region.ts';
 import type { Staged } from './stage.ts';
 import { perfectHash } from './perfect-hash.ts';
@@ -36,7 +36,7 @@ const OP = {
   br: 0x0c,
   br_if: 0x0d,
   br_table: 0x0e,
-  return_call_indirect: 0x13,
+  return_call: 0x12,
   local_set: 0x21,
 } as const;
 const VOID = 0x40;
@@ -44,7 +44,7 @@ const BUDGET = new E('local', 'i32', [], LOCAL.BUDGET);
 const RIP = new E('local', 'i64', [], LOCAL.RIP);
 const STATUS = new E('local', 'i32', [], LOCAL.STATUS);
 
-export interface EmitOptions {
+export interface EmitOptions extends RegionStyle {
   /**
    * BUDGET may be passed by `slack` instructions at most: a region that could go further without looking is not
    * entered. undefined: counts roughly and looks at back-edges only.
@@ -115,6 +115,14 @@ class RegionEmitter {
       end: (_how, _out, depth, exit) => this.#sideExit(exit, depth),
       unlikely: (at) => this.#unlikely.push(at),
     };
+    if (options.ripFirst)
+      this.#context = {
+        ...this.#context,
+        leaveIf: (out, depth) => {
+          this.#unlikely.push(out.length);
+          this.#br(OP.br_if, (l) => l.k === 'side', depth);
+        },
+      };
   }
 
   #local(i: number): number {
@@ -136,7 +144,8 @@ class RegionEmitter {
     this.#set(LOCAL.RIP, RIP.add(BASE));
     this.#close();
     this.#statements(storeState(this.#ops.written, this.#ops.changesFlags));
-    this.#chain();
+    if (this.#options.compact) this.#chainByCall();
+    else this.#chain();
     this.#expression(STATUS);
     return {
       name,
@@ -186,20 +195,17 @@ class RegionEmitter {
 
   /** Goes on in the region at RIP, if it is known. */
   #chain(): void {
-    const { findEntry, isKnown, findSlot, isCold, count, slot } = NEXT_REGION;
-    this.#statements(findEntry);
-    this.#expression(isKnown);
+    const counted = (): void => this.#countExit('chained');
+    emitNextRegion(this.#out, this.#context, this.#options.regionType, 0, counted);
+  }
+
+  #chainByCall(): void {
+    this.#expression(STATUS.eqz());
     this.#out.put(OP.if, VOID);
-    this.#statements(findSlot);
-    this.#expression(isCold);
-    this.#out.put(OP.if, VOID);
-    this.#statements(count);
-    this.#countExit('chained');
     this.#expression(this.#ops.cpu);
-    this.#expression(slot);
-    this.#out.byte(OP.return_call_indirect);
-    this.#out.u32(this.#options.regionType);
-    this.#out.put(0, OP.end, OP.end);
+    this.#out.byte(OP.return_call);
+    this.#out.u32(this.#context.functionIndex('region_chain'));
+    this.#out.byte(OP.end);
   }
 
   // ---- pieces ----
@@ -254,6 +260,10 @@ class RegionEmitter {
   }
   /** Leaves before an instruction; `inside` = blocks of its statements that are open. */
   #sideExit(exit: number, inside: number): void {
+    if (this.#options.ripFirst) {
+      this.#br(OP.br, (l) => l.k === 'side', inside);
+      return;
+    }
     const side = this.#ops.exits[exit];
     if (side === undefined) throw new Error('a region leaves where it did not say so');
     this.#countExit('unfinished');

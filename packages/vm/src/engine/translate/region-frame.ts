@@ -1,6 +1,8 @@
 /** What stands around the code of every region: state into locals and back, and the way on to the next region. */
 import type { Ty } from '../../wasm/opcodes.ts';
+import type { Bytes } from '../../wasm/module.ts';
 import type { Stmt } from '../../x86/block.ts';
+import { type EmitContext, emitExpression, emitStatements } from '../../x86/emit.ts';
 import { apply, E, i32 } from '../../x86/expr.ts';
 import * as S from '../../x86/state.ts';
 import { LOCAL, LOCAL_TYPES } from './locals.ts';
@@ -68,7 +70,7 @@ export function storeState(written: number, withFlags: boolean): Stmt[] {
  * before that (interp/generate.ts), this does too. Locals whose values are stored by now serve for others:
  * TLB: host address of the jump cache's entry, then of the slot's count; BUDGET: slot; FLAGS_KIND: count.
  */
-export const NEXT_REGION: {
+const NEXT_REGION: {
   readonly findEntry: readonly Stmt[];
   readonly isKnown: E;
   readonly findSlot: readonly Stmt[];
@@ -107,3 +109,41 @@ export const NEXT_REGION: {
     slot,
   };
 })();
+
+/** What `emitNextRegion` finds in locals, for a function that begins with it. */
+export const LOAD_NEXT: readonly Stmt[] = [
+  set(LOCAL.RIP, apply('i64.load', [CPU], S.RIP)),
+  set(LOCAL.BUDGET, apply('i32.load', [CPU], S.BUDGET)),
+];
+
+const OP_IF = 0x04;
+const OP_END = 0x0b;
+const OP_RETURN_CALL_INDIRECT = 0x13;
+const VOID = 0x40;
+
+/**
+ * @param regionType number of the type (i32) → i32, and `table` that of the table of regions, in the module
+ * @param counted emits what else is counted when it goes on
+ */
+export function emitNextRegion(
+  out: Bytes,
+  context: EmitContext,
+  regionType: number,
+  table: number,
+  counted: () => void,
+): void {
+  const { findEntry, isKnown, findSlot, isCold, count, slot } = NEXT_REGION;
+  emitStatements(findEntry, out, context);
+  emitExpression(isKnown, out, context);
+  out.put(OP_IF, VOID);
+  emitStatements(findSlot, out, context);
+  emitExpression(isCold, out, context);
+  out.put(OP_IF, VOID);
+  emitStatements(count, out, context);
+  counted();
+  emitExpression(CPU, out, context);
+  emitExpression(slot, out, context);
+  out.byte(OP_RETURN_CALL_INDIRECT);
+  out.u32(regionType);
+  out.put(table, OP_END, OP_END);
+}

@@ -72,7 +72,17 @@ const LOAD: Readonly<Record<number, string>> = {
 };
 const WRITE = 0x100;
 
+export interface RegionStyle {
+  /** RIP is in its local before an instruction that may leave, so that leaving is one branch; nothing is counted there. */
+  readonly ripFirst: boolean;
+  /** Small code for what is not very hot: memory through functions. */
+  readonly compact: boolean;
+}
+
 export class RegionOps extends Ops {
+  readonly #style: RegionStyle;
+  /** RIP of the instruction being staged is in its local. */
+  #ripIsSet = false;
   #insn!: Instruction;
   #flags: Flags = RUNTIME_FLAGS;
   #depth = 0;
@@ -95,8 +105,9 @@ export class RegionOps extends Ops {
   readonly #wrongRow: string | undefined;
 
   /** @param wrongRow for tests of tools: rows whose text begins so are translated wrongly */
-  constructor(form: Form, wrongRow?: string) {
+  constructor(form: Form, style: RegionStyle, wrongRow?: string) {
     super(form);
+    this.#style = style;
     this.#wrongRow = wrongRow;
     for (const ty of LOCAL_TYPES) this.var(ty);
   }
@@ -130,6 +141,7 @@ export class RegionOps extends Ops {
     this.#rmw = null;
     this.#wroteRegister = false;
     this.#reloadTlb = false;
+    this.#ripIsSet = false;
     this.target = null;
   }
   finish(): void {
@@ -169,6 +181,7 @@ export class RegionOps extends Ops {
         bound = this.let(condition);
         this.makeMaterial();
       } else if (this.#leaves) this.syncFlags();
+      if (this.#leaves) this.#setRip();
     }
     const unlikely = leaves && elseBody.length === 0;
     this.emit({ k: 'if', condition: bound, then: thenBody, else: elseBody, unlikely });
@@ -189,6 +202,7 @@ export class RegionOps extends Ops {
     if (this.#depth === 0) {
       if (this.#touchesFlags) this.makeMaterial();
       else if (this.#leaves) this.syncFlags();
+      if (this.#leaves) this.#setRip();
       this.#touchesFlags = false;
       this.#leaves = false;
     } else {
@@ -208,10 +222,17 @@ export class RegionOps extends Ops {
   }
   leave(): void {
     if (this.#wroteRegister && !this.has('string')) throw new NotTranslatable();
-    if (this.#depth === 0) this.syncFlags();
-    else this.#leaves = true;
+    if (this.#depth === 0) {
+      this.syncFlags();
+      this.#setRip();
+    } else this.#leaves = true;
     this.emit({ k: 'end', how: 'exit', exit: this.exits.length });
     this.exits.push({ offset: this.#insn.offset, before: this.#before });
+  }
+  #setRip(): void {
+    if (!this.#style.ripFirst || this.#ripIsSet) return;
+    this.#ripIsSet = true;
+    this.emit({ k: 'set', local: LOCAL.RIP, value: i64(this.#insn.offset) });
   }
   override jump(target: E): void {
     if (this.#depth > 0) {
@@ -467,6 +488,12 @@ export class RegionOps extends Ops {
   /** Host address of `bytes` bytes at `va`. */
   #host(bytes: number, va: E, write: boolean): E {
     const host = this.var('i32');
+    if (this.#style.compact) {
+      this.#readyToLeave();
+      host.set(call(write ? 'region_write' : 'region_read', 'i32', va, i32(bytes)));
+      this.emit({ k: 'if', condition: host.get().eqz(), then: this.#out(), else: [], unlikely: true });
+      return host.get();
+    }
     const entry = this.let(
       TLB.add(
         va
@@ -479,16 +506,25 @@ export class RegionOps extends Ops {
     // not through `if`: the hint is for this shape, and the flags are synchronised before
     const miss = this.#branch(() => {
       host.set(call('region_fill', 'i32', va, i32(bytes | (write ? WRITE : 0))));
-      const out = this.#branch(() => this.leave());
-      this.emit({ k: 'if', condition: host.get().eqz(), then: out, else: [], unlikely: true });
+      this.emit({ k: 'if', condition: host.get().eqz(), then: this.#out(), else: [], unlikely: true });
     });
     const hit = this.#branch(() => host.set(apply('i32.load', [entry], 16).add(offset.wrap())));
-    if (this.#depth === 0) {
-      this.syncFlags();
-      this.#leaves = false;
-    }
+    this.#readyToLeave();
     this.emit({ k: 'if', condition: offset.gtU(4096 - bytes), then: miss, else: hit, unlikely: true });
     return host.get();
+  }
+  #out(): Stmt[] {
+    return this.#branch(() => this.leave());
+  }
+  /** Before a branch that leaves, which was not staged through `if`. */
+  #readyToLeave(): void {
+    if (this.#depth > 0) {
+      this.#leaves = true;
+      return;
+    }
+    this.syncFlags();
+    this.#setRip();
+    this.#leaves = false;
   }
   #branch(body: () => void): Stmt[] {
     this.#depth++;

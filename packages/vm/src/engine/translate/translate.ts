@@ -30,6 +30,8 @@ const LIMITS: Readonly<Record<1 | 2, Omit<RegionLimits, 'repeats'>>> = {
 /** The only mode that is translated: 64-bit code that neither steps nor traps x87 and SSE. */
 export const TRANSLATED_MODE = 2;
 
+/** Not a warm function: the run loop's way from one region to the next (interp/generate.ts). */
+const CHAIN = { name: 'region_chain', params: [] as const, result: 'i32' as const };
 const signatures = new Map(WARM_DEFINITIONS.map((d) => [d.name, d]));
 
 /** Translates what can be; null when nothing can. */
@@ -65,7 +67,7 @@ export function translate(
   }
   if (regions.length === 0) return null;
   for (const name of indices.keys()) {
-    const d = signatures.get(name);
+    const d = name === CHAIN.name ? CHAIN : signatures.get(name);
     if (d === undefined) throw new Error(`no warm function is called ${name}`);
     builder.import('env', name, ['i32', ...d.params], d.result);
   }
@@ -102,7 +104,10 @@ function translateRegion(
   const flow = flowOf(entry);
   const first = entry.instructions[0] ?? ('insn' in entry.end ? entry.end.insn : null);
   if (first === null) return null;
-  const ops = new RegionOps({ row: first.row, opsize: first.opsize, memory: first.memory }, options.wrongRow);
+  const exact = options.exactCount === true || options.countExits === true;
+  const style = { ripFirst: !exact, compact: !exact && request.level !== 2 };
+  const form = { row: first.row, opsize: first.opsize, memory: first.memory };
+  const ops = new RegionOps(form, style, options.wrongRow);
   const staged = stageBlocks(ops, flow);
   const used = flow.nodes.map((node) => node.block);
   const parts = extents(used);
@@ -111,6 +116,7 @@ function translateRegion(
     slack: options.exactCount === true ? BUDGET_SLACK : undefined,
     regionType,
     countExits: options.countExits === true,
+    ...style,
   });
   const region = {
     rip: request.rip,
