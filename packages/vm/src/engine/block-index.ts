@@ -77,6 +77,9 @@ export class BlockIndex {
     this.#i32[(block + S.BLOCK.MEMBER) >> 2] = 1;
     if (this.regionOf(block) === 0) this.#i32[(block >> 2) + HEAT] = heat;
   }
+  isMember(block: number): boolean {
+    return this.#i32[(block + S.BLOCK.MEMBER) >> 2] !== 0;
+  }
   heatOf(block: number): number {
     return this.#i32[(block >> 2) + HEAT] as number;
   }

@@ -31,6 +31,8 @@ const EFER_LMA = 1 << 10;
 const FIRST_GENERATION = 0x200;
 /** Among the coldest of many hot blocks: asked for again after so many times the usual executions. */
 const COLD = 8;
+/** Boundaries among which a loop's head shows. */
+const REMEMBERED_BOUNDARIES = 8;
 const TLB_TABLES = { USER: 0, KERNEL: 1, KERNEL_AC: 2, NEVER_FILLED: 3 } as const;
 
 /** What the interpreter asks of the rest of the vCPU. Addresses come in halves: i64 is dear at this border. */
@@ -168,10 +170,8 @@ export class Interpreter implements MemoryUnit {
       thread,
       sent: () => Atomics.load(this.#i32, (this.area + S.COMPILED) >> 2),
       heat: ({ host, mode, level }) => {
-        if (level === 2) {
-          const slot = this.regions.slotAt(host, mode);
-          return slot === 0 ? -1 : this.regions.enteredAt(slot);
-        }
+        const slot = level === 2 ? this.regions.slotAt(host, mode) : 0;
+        if (slot !== 0) return this.regions.enteredAt(slot);
         const block = this.#blocks.find(host, mode);
         if (block === 0 || this.#blocks.regionOf(block) !== 0) return -1;
         // below: another region took it in since
@@ -181,6 +181,10 @@ export class Interpreter implements MemoryUnit {
     });
   }
 
+  /** Where the budget was used up lately. */
+  readonly #boundaries: bigint[] = [];
+  #nextBoundary = 0;
+
   // ---- running ----
 
   /** Runs until the budget of instructions is used up or something else comes in between. */
@@ -189,7 +193,10 @@ export class Interpreter implements MemoryUnit {
       const reason = this.#exports.run(this.area);
       if (reason === RUN_EXIT.BOUNDARY) {
         this.code.returns++;
-        this.#tier?.poll();
+        if (this.#tier !== undefined) {
+          this.#tier.poll();
+          if (this.#get(S.BUDGET) <= 0) this.#noteLoop(this.#tier);
+        }
         return 'boundary';
       }
       if (reason === RUN_EXIT.NO_BLOCK) {
@@ -242,8 +249,33 @@ export class Interpreter implements MemoryUnit {
     for (const request of again ?? []) this.#reheat(request);
   }
 
+  /**
+   * The budget was used up at RIP. Where that happens again and again a loop runs for long: its head gets a large
+   * region of its own, however seldom it is entered.
+   */
+  #noteLoop(tier: RegionTier): void {
+    const { rip } = this;
+    const seen = this.#boundaries.includes(rip);
+    this.#boundaries[this.#nextBoundary] = rip;
+    this.#nextBoundary = (this.#nextBoundary + 1) % REMEMBERED_BOUNDARIES;
+    if (!seen) return;
+    const hash = Number((rip ^ BigInt.asUintN(64, rip >> 12n)) & BigInt(S.JUMP_CACHE_ENTRIES - 1));
+    const entry = (this.area + S.JUMP_CACHE + hash * 16) >> 2;
+    if (this.#i64[entry >> 1] !== rip || this.#i32[entry + 3] !== this.#get(S.JUMP_KEY)) return;
+    const value = this.#i32[entry + 2] as number;
+    if ((value & 1) !== 0) {
+      if (this.regions.wantsMore(value >> 3)) this.#hotRegion(value >> 3);
+      return;
+    }
+    const block = value - S.BLOCK.SIZE;
+    if (!this.#blocks.isMember(block) || this.#blocks.heatOf(block) > S.HEAT_NEVER / 2) return;
+    this.#blocks.setRegion(block, 0, S.HEAT_NEVER);
+    const again = tier.hot({ rip: this.#linearRip(), ...this.#blocks.identity(block), level: 2 });
+    for (const request of again) this.#reheat(request);
+  }
+
   #reheat({ host, mode, level }: TranslationRequest): void {
-    if (level === 2) {
+    if (level === 2 && this.regions.slotAt(host, mode) !== 0) {
       this.regions.countAgain(host, mode);
       return;
     }

@@ -53,7 +53,6 @@ interface Region {
   readonly level: 1 | 2;
   /** How often it had been entered when eviction last looked; −1: it is new. */
   seen: number;
-  readonly instructions: number;
   readonly ranges: readonly { readonly host: number; readonly bytes: number }[];
   readonly module: Module;
 }
@@ -121,6 +120,13 @@ export class RegionTable {
     const region = this.#regions[slot];
     return region?.level === 1 ? { host: region.host, mode: region.mode } : undefined;
   }
+  /** Says once of a small region that it may be made anew before it has been entered REGION_HOT times. */
+  wantsMore(slot: number): boolean {
+    const at = (this.#o.area + S.REGION_COUNTS + slot * 4) >> 2;
+    if (this.identity(slot) === undefined || this.enteredAt(slot) >= S.REGION_HOT) return false;
+    this.#i32[at] = S.REGION_HOT;
+    return true;
+  }
   /** Lets a region become hot again. */
   countAgain(host: number, mode: number): void {
     const slot = this.slotAt(host, mode);
@@ -181,8 +187,7 @@ export class RegionTable {
   #acceptable(region: TranslatedRegion): boolean {
     if (region.pages.length > S.REGION_MAX_PAGES) return false;
     const there = this.#byKey.get(keyOf(region.host, region.mode));
-    if (there === undefined) return true;
-    return there.level < region.level && there.instructions < region.instructions;
+    return there === undefined || there.level < region.level;
   }
 
   /** @returns its slot, 0 when it came too late */
@@ -197,7 +202,6 @@ export class RegionTable {
       mode,
       level: source.level,
       seen: -1,
-      instructions: source.instructions,
       ranges: source.ranges.map((range) => ({ host: range.host >>> 0, bytes: range.bytes.length })),
       module,
     };
