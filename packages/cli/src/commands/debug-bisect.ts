@@ -56,7 +56,7 @@ async function describe(verdict: Verdict): Promise<string[]> {
       const { region, blocks } = verdict;
       return [
         'one region changes the result' +
-          (region === undefined ? '' : `, with ${blocks} of its ${region.blocks} blocks`),
+          (region === undefined ? '' : `, with ${region.blocks} of its ${blocks} blocks`),
         ...side('interpreted', verdict.expected),
         ...side('translated', verdict.result),
         '',

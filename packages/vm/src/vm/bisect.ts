@@ -27,8 +27,9 @@ export type Verdict =
   | { readonly kind: 'unsteady'; readonly results: readonly [string, string] }
   | {
       readonly kind: 'found';
+      /** With the fewest blocks with which it still changes the result. */
       readonly region: RegionReport | undefined;
-      /** The fewest blocks with which it still changes the result. */
+      /** As many it has otherwise. */
       readonly blocks: number;
       readonly expected: string;
       readonly result: string;
@@ -81,16 +82,19 @@ export async function bisect(base: TranslateOptions, { run, progress }: BisectPo
     if (half === null) return { kind: 'several', hashes, expected, result: outcome.result };
     wrong = half;
   }
-  const { from, to, outcome } = wrong;
-  const blocks = await fewestBlocks(outcome.last?.blocks ?? 1, async (maxBlocks) => {
+  const { from, to } = wrong;
+  let { outcome } = wrong;
+  const blocks = outcome.last?.blocks ?? 1;
+  await fewestBlocks(blocks, async (maxBlocks) => {
     const fewer = await tried({ ...base, only: { from, to }, maxBlocks }, ` of ${maxBlocks} blocks`);
+    if (fewer !== null) outcome = fewer;
     return fewer !== null;
   });
   return { kind: 'found', region: outcome.last, blocks, expected, result: outcome.result };
 }
 
-/** The least number from 1 to `most` that fails, when `most` does. */
-async function fewestBlocks(most: number, fails: (blocks: number) => Promise<boolean>): Promise<number> {
+/** Looks for the least number from 1 to `most` that fails, when `most` does. */
+async function fewestBlocks(most: number, fails: (blocks: number) => Promise<boolean>): Promise<void> {
   let passing = 0;
   let failing = most;
   while (failing - passing > 1) {
@@ -98,5 +102,4 @@ async function fewestBlocks(most: number, fails: (blocks: number) => Promise<boo
     if (await fails(middle)) failing = middle;
     else passing = middle;
   }
-  return failing;
 }

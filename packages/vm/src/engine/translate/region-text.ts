@@ -41,7 +41,9 @@ function guestCode({ rip, code }: RegionReport): string[] {
       const one = disassembler.at(padded(bytes), at, address);
       const length = Math.max(1, one?.length ?? 1);
       const hexBytes = Array.from(bytes.subarray(at, at + length), (b) => b.toString(16).padStart(2, '0'));
-      lines.push(`  ${hex(address)}  ${hexBytes.join(' ').padEnd(30)} ${one?.text ?? '(no instruction)'}`);
+      lines.push(
+        `  ${hex(address)}  ${hexBytes.join(' ').padEnd(30)} ${one?.text ?? '(no instruction)'}${offset + at === 0 ? '  ← entry' : ''}`,
+      );
       at += length;
     }
     expected = offset + bytes.length;

@@ -36,7 +36,7 @@ test('bisect finds the region that was translated wrongly', { timeout: 120_000 }
   if (verdict.kind !== 'found') return;
   assert.equal(verdict.region?.rip, BigInt(START + ADD.length));
   assert.deepEqual([...(verdict.region?.code[0]?.bytes ?? [])].slice(0, MULTIPLY.length), MULTIPLY);
-  assert.equal(verdict.blocks, 1);
+  assert.equal(verdict.region?.blocks, 1);
   assert.notEqual(verdict.expected, verdict.result);
 });
 
@@ -50,7 +50,7 @@ test('explain of a file shows the region that the translator would make', async 
   const lines = await explainFile(KERNEL, { address: BigInt(START + ADD.length) });
   const first = lines.findIndex((line) => /^region at 0x100001d: /.test(line));
   assert.ok(first > 0, lines.join('\n'));
-  assert.match(lines[first + 3] ?? '', /^ {2}0x100001d {2}6b c1 04 +imul eax, ecx, 0x4$/);
+  assert.match(lines[first + 3] ?? '', /^ {2}0x100001d {2}6b c1 04 +imul eax, ecx, 0x4 {2}← entry$/);
   assert.ok(lines.slice(first).some((line) => /^ +loop @\d+$/.test(line)));
   const none = await explainFile(Uint8Array.of(0xf4), { address: 0x7000n, base: 0x7000n });
   assert.match(none.at(-1) ?? '', /^no region begins here/);
@@ -80,7 +80,7 @@ test('regions of a machine, by address, with guest code, WebAssembly and counter
     assert.ok(region !== undefined);
     assert.match(region.compiler ?? '', /^(Liftoff|TurboFan)$/);
     const text = await regionText(region);
-    assert.ok(text.some((line) => /6b c1 04 +imul eax, ecx, 0x4$/.test(line)));
+    assert.ok(text.some((line) => /6b c1 04 +imul eax, ecx, 0x4 {2}← entry$/.test(line)));
     assert.ok(
       text.some((line) => /^ +l\d+ = i64\.load\(RCX\)$/.test(line)),
       text.join('\n'),
