@@ -185,7 +185,13 @@ class RegionEmitter {
 
   /** Leaves everything to the interpreter when the budget is too small to begin. The run loop has seen it is above 0. */
   #checkEntry(): void {
-    const { slack } = this.#options;
+    const { slack, tlb } = this.#options;
+    if (tlb !== undefined) {
+      this.#set(LOCAL.RIP, i64(0));
+      this.#expression(new E('local', 'i32', [], LOCAL.TLB).ne(tlb));
+      this.#unlikely.push(this.#out.length);
+      this.#br(OP.br_if, (l) => l.k === 'side');
+    }
     if (slack === undefined || this.#needed(0, slack) === 1) return;
     this.#set(LOCAL.RIP, i64(0));
     this.#expression(BUDGET.leS(this.#needed(0, slack) - 1));

@@ -52,6 +52,10 @@ export class GuestCode implements CodeSource {
     this.#pages.set(rip >> 12n, host - Number(rip & 0xfffn));
   }
 
+  get tlb(): number | undefined {
+    return this.#paging.cpl === 3 ? this.#area + S.TLB : undefined;
+  }
+
   fetch(rip: bigint): number {
     const page = rip >> 12n;
     let host = this.#pages.get(page);

@@ -77,6 +77,8 @@ export interface RegionStyle {
   readonly ripFirst: boolean;
   /** Small code for what is not very hot: memory through functions. */
   readonly compact: boolean;
+  /** Host address of the TLB, if it is known: then the region may be entered with this one only. */
+  readonly tlb?: number | undefined;
 }
 
 export class RegionOps extends Ops {
@@ -112,6 +114,9 @@ export class RegionOps extends Ops {
     for (const ty of LOCAL_TYPES) this.var(ty);
   }
 
+  get compact(): boolean {
+    return this.#style.compact;
+  }
   get flags(): Flags {
     return this.#flags;
   }
@@ -494,21 +499,20 @@ export class RegionOps extends Ops {
       this.emit({ k: 'if', condition: host.get().eqz(), then: this.#out(), else: [], unlikely: true });
       return host.get();
     }
-    const entry = this.let(
-      TLB.add(
-        va
-          .shrU(7)
-          .wrap()
-          .and((S.TLB_ENTRIES - 1) << 5),
-      ),
-    );
-    const offset = this.let(va.xor(apply('i64.load', [entry], write ? 8 : 0)));
+    const index = va
+      .wrap()
+      .shrU(7)
+      .and((S.TLB_ENTRIES - 1) << 5);
+    const { tlb } = this.#style;
+    const entry = this.let(tlb === undefined ? TLB.add(index) : index);
+    const at = tlb ?? 0;
+    const offset = this.let(va.xor(apply('i64.load', [entry], at + (write ? 8 : 0))));
     // not through `if`: the hint is for this shape, and the flags are synchronised before
     const miss = this.#branch(() => {
       host.set(call('region_fill', 'i32', va, i32(bytes | (write ? WRITE : 0))));
       this.emit({ k: 'if', condition: host.get().eqz(), then: this.#out(), else: [], unlikely: true });
     });
-    const hit = this.#branch(() => host.set(apply('i32.load', [entry], 16).add(offset.wrap())));
+    const hit = this.#branch(() => host.set(apply('i32.load', [entry], at + 16).add(offset.wrap())));
     this.#readyToLeave();
     this.emit({ k: 'if', condition: offset.gtU(4096 - bytes), then: miss, else: hit, unlikely: true });
     return host.get();

@@ -100,6 +100,8 @@ export interface CodeSource {
   fetch(rip: bigint): number;
   /** How often the interpreter ran the block that starts at `host`, 0 when it never did (or forgot). */
   heat(host: number, mode: number): number;
+  /** Host address of the TLB that data accesses of the code go through, where that is always the same one: at CPL 3. */
+  readonly tlb?: number | undefined;
 }
 
 export type { TranslateOptions } from '../../machine/vcpu.ts';

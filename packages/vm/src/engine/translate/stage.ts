@@ -95,7 +95,10 @@ function leaveFlags(
     if (to !== null && isMerge(to) && needs.of(to) === 'read') material.push(target);
     if (to === null || to.order <= node.order || needs.of(to) !== 'dead') sync = true;
   }
-  if (material.length === targets.length && targets.length > 0) {
+  // who surely leaves spares the epilogue a call
+  const leaves =
+    !ops.compact && ops.flags.known !== 'runtime' && targets.every(({ block }) => block === null);
+  if (leaves || (material.length === targets.length && targets.length > 0)) {
     ops.makeMaterial();
     return;
   }

@@ -105,7 +105,8 @@ function translateRegion(
   const first = entry.instructions[0] ?? ('insn' in entry.end ? entry.end.insn : null);
   if (first === null) return null;
   const exact = options.exactCount === true || options.countExits === true;
-  const style = { ripFirst: !exact, compact: !exact && request.level !== 2 };
+  const compact = !exact && request.level !== 2;
+  const style = { ripFirst: !exact, compact, tlb: compact ? undefined : source.tlb };
   const form = { row: first.row, opsize: first.opsize, memory: first.memory };
   const ops = new RegionOps(form, style, options.wrongRow);
   const staged = stageBlocks(ops, flow);
