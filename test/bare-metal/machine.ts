@@ -44,7 +44,7 @@ export interface RunOptions {
 }
 
 export function runOnSoftEngine(elf: string, options: RunOptions = {}): Run {
-  const { only = '', timeoutMs = 60_000 } = options;
+  const { only = '', timeoutMs = 120_000 } = options;
   const layout = layoutMemory(64 << 20);
   const memory = new wasm.Memory({ initial: layout.wasmPages, maximum: layout.wasmPages, shared: true });
   const bytes = new Uint8Array(memory.buffer);
