@@ -120,23 +120,20 @@ export class BlockIndex {
     } else list.push(block);
   }
 
-  /** Bytes at `hostAddress` were written: drops the blocks they belong to. @returns whether there were any */
-  written(hostAddress: number, bytes: number): boolean {
+  /** Bytes at `hostAddress` were written: drops the blocks they belong to. */
+  written(hostAddress: number, bytes: number): void {
     const host = hostAddress >>> 0;
-    let dropped = false;
     for (let page = host >>> 12; page <= (host + bytes - 1) >>> 12; page++) {
       const list = this.#pages.get(page);
       if (list === undefined) continue;
       const kept = list.filter((block) => {
         if (!this.#overlaps(block, host, bytes)) return true;
         this.#kill(block);
-        dropped = true;
         return false;
       });
       if (kept.length > 0) this.#pages.set(page, kept);
       else this.#forget(page);
     }
-    return dropped;
   }
 
   #overlaps(block: number, host: number, bytes: number): boolean {
@@ -154,7 +151,10 @@ export class BlockIndex {
     this.#codePages.release(page);
   }
 
-  /** Every record becomes STALE, so that even the block in progress stops before its next instruction. */
+  /**
+   * Every record becomes STALE: even the block in progress stops before its next instruction, and jump-cache entries
+   * that lead here go when they are used.
+   */
   #kill(block: number): void {
     const { first, count } = this.records(block);
     for (let i = 0; i < count; i++) this.#u16[(first + i * S.REC.SIZE) >> 1] = MICRO.STALE;

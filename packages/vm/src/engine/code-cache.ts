@@ -30,7 +30,7 @@ export interface CodeCacheOptions {
   readonly regions?: RegionSlots | undefined;
   /** A repeated string instruction gets a block of its own: what it counts depends on its operands. */
   readonly exact?: boolean | undefined;
-  /** Called after blocks were dropped: jump-cache entries may point at them. */
+  /** Called after the records of all blocks were given up: jump-cache entries may point at them. */
   readonly dropped: () => void;
 }
 
@@ -38,8 +38,8 @@ export interface CodeCacheOptions {
 export interface RegionSlots {
   slotAt(host: number, mode: number): number;
   heatOf(host: number, mode: number): number;
-  /** Drops regions made from these bytes. @returns whether there were any */
-  written(host: number, bytes: number): boolean;
+  /** Drops regions made from these bytes. */
+  written(host: number, bytes: number): void;
   clear(): void;
 }
 
@@ -171,14 +171,13 @@ export class CodeCache {
 
   /** Bytes at `host` were written: drops blocks, the running one included, and regions they belong to. */
   written(host: number, bytes: number): void {
-    const blocks = this.#blocks.written(host, bytes);
-    const regions = this.#o.regions?.written(host, bytes) ?? false;
-    if (blocks || regions) this.#o.dropped();
+    this.#blocks.written(host, bytes);
+    this.#o.regions?.written(host, bytes);
   }
 
   /** Drops the block at `host` (its second page moved). */
   recode(host: number): void {
-    if (this.#blocks.written(host, 1)) this.#o.dropped();
+    this.#blocks.written(host, 1);
   }
 
   /** Drops all blocks, the one way to drop those not used any more. */

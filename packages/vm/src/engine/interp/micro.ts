@@ -3,6 +3,7 @@ import { type B, type Definition, define } from '../../x86/block.ts';
 import { apply, call, type E, i32, i64, select } from '../../x86/expr.ts';
 import * as S from '../../x86/state.ts';
 import { STATUS } from '../unit.ts';
+import { forgetJump } from '../mmu/fetch.ts';
 import { addressMask, addressSum } from './record-fields.ts';
 
 const { REC } = S;
@@ -35,7 +36,10 @@ function setLinear(b: B, at: E, number: E, offset: E): void {
   b.setState64(S.EA_SCRATCH, select(long, linear, linear.zeroExtend(4)));
 }
 
-const stale = define('micro_stale', ['i32'], 'i32', (b, record) => restart(b, record));
+const stale = define('micro_stale', ['i32'], 'i32', (b, record) => {
+  forgetJump(b, b.let(rip(b, record)));
+  restart(b, record);
+});
 const fall = define('micro_fall', ['i32'], 'i32', (b, record) => {
   b.setState64(S.RIP, rip(b, record));
   b.return(i32(STATUS.JUMP));

@@ -120,6 +120,20 @@ const regionMapped = define('region_mapped', ['i64', 'i32'], 'i32', (b, rip, slo
   b.return(i32(1));
 });
 
+/** Host address of the jump-cache entry of `rip`, but for JUMP_CACHE. */
+function jumpEntry(b: B, rip: E): E {
+  const index = rip
+    .xor(rip.shrU(12))
+    .wrap()
+    .and(S.JUMP_CACHE_ENTRIES - 1);
+  return b.let(b.cpu.add(index.shl(4)));
+}
+
+/** What is at `rip` is looked up anew. */
+export function forgetJump(b: B, rip: E): void {
+  b.hostStore('i32.store', jumpEntry(b, rip), 0, S.JUMP_CACHE + 12);
+}
+
 /** What the jump cache gets for a block that has a region: the region, or for a while the block's own record. */
 const regionOr = define('region_or', ['i64', 'i32', 'i32'], 'i32', (b, rip, record, slot) => {
   const heat = b.let(b.cpu.add(slot.shl(S.REGION_SLOT_SHIFT)));
@@ -155,15 +169,7 @@ const findBlock = define('find_block', ['i64'], 'i32', (b, rip) => {
       found.set(call('region_or', 'i32', linear, found.get(), slot));
     });
   });
-  const cached = b.let(
-    b.cpu.add(
-      rip
-        .xor(rip.shrU(12))
-        .wrap()
-        .and(S.JUMP_CACHE_ENTRIES - 1)
-        .shl(4),
-    ),
-  );
+  const cached = jumpEntry(b, rip);
   b.hostStore('i64.store', cached, rip, S.JUMP_CACHE);
   b.hostStore('i32.store', cached, found.get(), S.JUMP_CACHE + 8);
   b.hostStore('i32.store', cached, b.state32(S.JUMP_KEY), S.JUMP_CACHE + 12);
@@ -197,7 +203,10 @@ const countLeft = define('count_left', ['i32'], null, (b, record) => {
 });
 
 /** In place of a region that is no more. */
-const regionVoid = define('region_void', [], 'i32', (b) => b.return(i32(REGION_STATUS.INTERPRET)));
+const regionVoid = define('region_void', [], 'i32', (b) => {
+  forgetJump(b, b.state64(S.RIP));
+  b.return(i32(REGION_STATUS.CHAIN));
+});
 
 export const FETCH_DEFINITIONS: readonly Definition[] = [
   fetchHost,

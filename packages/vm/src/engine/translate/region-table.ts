@@ -65,7 +65,7 @@ export class RegionTable {
   readonly #i32: Int32Array;
   readonly #regions: (Region | undefined)[] = [undefined];
   readonly #free: number[] = [];
-  /** Slots that the jump cache may still name: entering one gives the instruction to the interpreter. */
+  /** Slots that the jump cache may still name: entering one has RIP looked up anew. */
   readonly #freed: number[] = [];
   /** Mode and host address → region. */
   readonly #byKey = new Map<number, Region>();
@@ -268,20 +268,17 @@ export class RegionTable {
     this.#o.pages.release(page);
   }
 
-  /** Bytes at `hostAddress` were written: drops the regions made from them. @returns whether there were any */
-  written(hostAddress: number, bytes: number): boolean {
+  /** Bytes at `hostAddress` were written: drops the regions made from them. */
+  written(hostAddress: number, bytes: number): void {
     const host = hostAddress >>> 0;
-    let dropped = false;
     for (let page = host >>> 12; page <= (host + bytes - 1) >>> 12; page++) {
       for (const region of [...(this.#byPage.get(page) ?? [])]) {
         if (!region.ranges.some((r) => host < r.host + r.bytes && r.host < host + bytes)) continue;
         this.#noteRewrite(region.host >>> 12);
         this.#drop(region);
         this.#overwritten++;
-        dropped = true;
       }
     }
-    return dropped;
   }
 
   #noteRewrite(page: number): void {
@@ -289,7 +286,7 @@ export class RegionTable {
     this.#rewritten.set(page, (this.#rewritten.get(page) ?? 0) + 1);
   }
 
-  /** The caller makes the jump cache forget it. */
+  /** Jump-cache entries that name it go when they are used. */
   #drop(region: Region): void {
     const { slot, host, mode, module } = region;
     this.#o.log?.dropped(host, mode);
@@ -308,7 +305,7 @@ export class RegionTable {
     this.#bytes -= module.bytes;
   }
 
-  /** Drops all regions. The caller makes the jump cache forget them. */
+  /** Drops all regions. */
   clear(): void {
     for (const region of [...this.#byKey.values()]) this.#drop(region);
   }

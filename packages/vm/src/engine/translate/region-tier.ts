@@ -61,8 +61,8 @@ export class RegionTier implements RegionSlots {
   slotAt(host: number, mode: number): number {
     return this.#o.table().slotAt(host, mode);
   }
-  written(host: number, bytes: number): boolean {
-    return this.#o.table().written(host, bytes);
+  written(host: number, bytes: number): void {
+    this.#o.table().written(host, bytes);
   }
   clear(): void {
     this.#o.table().clear();
