@@ -73,8 +73,8 @@ export class BlockIndex {
     this.#i32[(block >> 2) + HEAT] = heat;
   }
   /** The block is part of a region that begins elsewhere. */
-  joinRegion(block: number, heat: number): void {
-    this.#i32[(block + S.BLOCK.MEMBER) >> 2] = 1;
+  joinRegion(block: number, level: 1 | 2, heat: number): void {
+    this.#i32[(block + S.BLOCK.MEMBER) >> 2] = level;
     if (this.regionOf(block) === 0) this.#i32[(block >> 2) + HEAT] = heat;
   }
   isMember(block: number): boolean {

@@ -9,6 +9,7 @@
  *   0x8000     which pages instructions came from, by hashes, at CPL 3 and below it: 2 × 16384 bits
  *   0x30000    by region slot: u32, how often it was entered
  *   0x40000    by handler: u32, how often a region left such an instruction to the interpreter
+ *   0x50000    by site of a computed call (hashed): i64, where it went last
  *   0xa0000    TLB journal: entries filled since the last flush
  *   0x100000   TLBs: user, kernel, kernel with AC, never filled: each 4096 × 32 B
  *   0x180000   jump cache: 16384 × {i64 RIP, u32 record, u32 key}; instead of a record, slot << 3 | 1 of a region
@@ -222,6 +223,9 @@ export const REGION_COUNTS: number = 0x30000;
 export const REGION_HOT: number = 2000;
 export const HANDLER_COUNTS: number = 0x40000;
 /** By reason (engine/translate/region.ts, EXIT_REASONS): u32, how often regions were left, if that is counted. */
+/** Slot of a site: (host address × BLOCK_HASH mod 2^32) >> CALL_TARGET_SHIFT. */
+export const CALL_TARGETS: number = 0x50000;
+export const CALL_TARGET_SHIFT: number = 20;
 export const EXIT_COUNTS: number = 0x48000;
 /** More than there are. */
 export const HANDLERS: number = 8192;
@@ -239,7 +243,7 @@ export const BLOCK = {
   HEAT: 24,
   /** Region slot, 0 = none. */
   SLOT: 28,
-  /** 1 = it was hot: some region has it inside. Its heat counts anew, for one that begins here. */
+  /** Level of a region that has it inside, 0 = none: it was hot. Its heat counts anew, for one that begins here. */
   MEMBER: 32,
   SIZE: 40,
 } as const;

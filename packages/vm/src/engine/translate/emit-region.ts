@@ -13,7 +13,8 @@ import { type EmitContext, emitExpression, emitStatements } from '../../x86/emit
 import { apply, E, i32, i64 } from '../../x86/expr.ts';
 import * as S from '../../x86/state.ts';
 import { type Flow, type FlowNode, targetsOf } from './flow.ts';
-import type { Target } from './graph.ts';
+import type { Target, Terminator } from './graph.ts';
+import type { Instruction } from './instruction.ts';
 import { LOCAL, LOCAL_TYPES } from './locals.ts';
 import { emitNextRegion, loadState, storeState } from './region-frame.ts';
 import { BASE, type RegionOps, type RegionStyle } from './region-ops.ts';
@@ -45,6 +46,8 @@ const RIP = new E('local', 'i64', [], LOCAL.RIP);
 const STATUS = new E('local', 'i32', [], LOCAL.STATUS);
 
 export interface EmitOptions extends RegionStyle {
+  /** Place of a computed call in CALL_TARGETS. */
+  readonly siteOf: (insn: Instruction) => number;
   /**
    * BUDGET may be passed by `slack` instructions at most: a region that could go further without looking is not
    * entered. undefined: counts roughly and looks at back-edges only.
@@ -328,11 +331,7 @@ class RegionEmitter {
         this.#return(staged, value as E, astray, commit, end.sites);
         break;
       case 'computed':
-        if (end.to === null) this.#leaveTo(staged, value as E);
-        else {
-          this.#set(LOCAL.RIP, value as E);
-          follow(end.to);
-        }
+        this.#computed(staged, value as E, end, follow);
         break;
       case 'dispatch':
         this.#dispatch(staged, end.cases, follow);
@@ -401,6 +400,32 @@ class RegionEmitter {
     this.#statements(commit);
     this.#leaveTo(staged, value);
     for (; open > 0; open--) this.#close();
+  }
+
+  #computed(
+    staged: Staged,
+    value: E,
+    { insn, to }: Terminator & { k: 'computed' },
+    follow: (target: Target) => void,
+  ): void {
+    if (to?.block?.end.k === 'dispatch') {
+      this.#set(LOCAL.RIP, value);
+      follow(to);
+      return;
+    }
+    if (to?.block) {
+      this.#expression(value.eq(BASE.add(i64(to.offset))));
+      this.#out.put(OP.if, VOID);
+      this.#labels.push({ k: 'if' });
+      follow(to);
+      this.#close();
+      this.#current = staged;
+    }
+    if (this.#options.compact && insn.row.mnemonic === 'CALL') {
+      const offset = S.CALL_TARGETS + this.#options.siteOf(insn) * 8;
+      this.#statements([{ k: 'store', op: 'i64.store', address: this.#ops.cpu, value, offset }]);
+    }
+    this.#leaveTo(staged, value);
   }
 
   /** Leaves to look up a computed address. */

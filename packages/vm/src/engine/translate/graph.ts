@@ -33,7 +33,12 @@ export type Terminator =
   | { readonly k: 'call'; readonly insn: Instruction; readonly to: Target }
   | { readonly k: 'return'; readonly insn: Instruction; readonly sites: Target[] }
   /** An instruction that computes where execution goes on. */
-  | { readonly k: 'computed'; readonly insn: Instruction; readonly to: Target | null }
+  | {
+      readonly k: 'computed';
+      readonly insn: Instruction;
+      /** Where the region's computed jumps meet, or where a call is expected to go. */
+      readonly to: Target | null;
+    }
   /** No instruction: from computed jumps to what they are known to jump to. */
   | { readonly k: 'dispatch'; readonly cases: Target[] }
   /** The interpreter's instruction. */
@@ -72,21 +77,25 @@ interface Loose {
   readonly target: Target;
 }
 
-export function formGraph(
-  reader: InstructionReader,
-  heat: (offset: number) => number,
-  limits: RegionLimits,
-): Block[] {
-  return new Former(reader, heat, limits).form();
+export interface Profile {
+  /** How hot the block at an offset is. */
+  readonly heat: (offset: number) => number;
+  /** Where a computed call is expected to go: an offset, NaN when nobody knows. */
+  readonly expected: (insn: Instruction) => number;
+}
+
+export function formGraph(reader: InstructionReader, profile: Profile, limits: RegionLimits): Block[] {
+  return new Former(reader, profile, limits).form();
 }
 
 /** Bytes around a function's known code in which targets of its computed jumps are looked for. */
-const CASES_BEFORE = 1024;
-const CASES_BEHIND = 4096;
+const CASES_BEFORE = 32768;
+const CASES_BEHIND = 32768;
 
 class Former {
   readonly #reader: InstructionReader;
   readonly #heat: (offset: number) => number;
+  readonly #expected: (insn: Instruction) => number;
   readonly #limits: RegionLimits;
   readonly #work: Work[] = [];
   readonly #loose: Loose[] = [];
@@ -97,9 +106,10 @@ class Former {
   #instructions = 0;
   #minHeat = 1;
 
-  constructor(reader: InstructionReader, heat: (offset: number) => number, limits: RegionLimits) {
+  constructor(reader: InstructionReader, { heat, expected }: Profile, limits: RegionLimits) {
     this.#reader = reader;
     this.#heat = heat;
+    this.#expected = expected;
     this.#limits = limits;
   }
 
@@ -113,7 +123,7 @@ class Former {
     if (root.dispatch !== null) {
       this.#work.length = 0;
       this.#findCases(root, root.dispatch);
-      this.#grow(maxCases, maxInstructions * 4);
+      this.#grow(maxCases, maxInstructions * 6);
     }
     for (const { copy, target } of this.#loose) target.block = copy.blocks.get(target.offset) ?? null;
     for (const { copy, sites } of this.#returns) {
@@ -243,6 +253,13 @@ class Former {
       this.#returns.push({ copy, sites });
       return { k: 'return', insn, sites };
     }
+    if (mnemonic === 'CALL' && this.#limits.maxDepth > 0) {
+      const entry = this.#expected(insn);
+      if (!Number.isNaN(entry)) {
+        const call = this.#call(copy, insn, entry, next);
+        return { k: 'computed', insn, to: call.to };
+      }
+    }
     if (mnemonic !== 'JMP' || copy.parent !== null || this.#limits.maxCases === 0)
       return { k: 'computed', insn, to: null };
     if (copy.dispatch === null) {
@@ -252,7 +269,7 @@ class Former {
     return { k: 'computed', insn, to: { offset: insn.offset, block: copy.dispatch } };
   }
 
-  #call(copy: Copy, insn: Instruction, entry: number, next: number): Terminator {
+  #call(copy: Copy, insn: Instruction, entry: number, next: number): Terminator & { k: 'call' } {
     this.#elsewhere.add(entry);
     this.#elsewhere.add(next);
     for (let c: Copy | null = copy; c !== null; c = c.parent) {

@@ -23,6 +23,11 @@ export interface Paging {
   readonly cpl: number;
 }
 
+/** Place of a computed call in CALL_TARGETS. */
+export function callSite(host: number): number {
+  return Math.imul(host, S.BLOCK_HASH) >>> S.CALL_TARGET_SHIFT;
+}
+
 export class GuestCode implements CodeSource {
   readonly u8: Uint8Array;
   readonly #i32: Int32Array;
@@ -99,18 +104,31 @@ export class GuestCode implements CodeSource {
   }
 
   heat(host: number, mode: number): number {
+    const header = this.#header(host, mode);
+    if (header === 0) return 0;
+    const left = this.#i32[(header + S.BLOCK.HEAT) >> 2] as number;
+    const asked =
+      left > S.HEAT_NEVER / 2 ||
+      this.#i32[(header + S.BLOCK.SLOT) >> 2] !== 0 ||
+      this.#i32[(header + S.BLOCK.MEMBER) >> 2] !== 0;
+    return asked ? this.#threshold : Math.max(0, this.#threshold - left);
+  }
+  memberOf(host: number, mode: number): number {
+    const header = this.#header(host, mode);
+    return header === 0 ? 0 : (this.#i32[(header + S.BLOCK.MEMBER) >> 2] as number);
+  }
+  calledFrom(host: number): bigint {
+    const words = (this.#area + S.CALL_TARGETS + callSite(host) * 8) >> 2;
+    return (BigInt(this.#i32[words + 1] as number) << 32n) | BigInt((this.#i32[words] as number) >>> 0);
+  }
+
+  /** Header of the decoded block at `host`, 0 when the run loop's table has none. */
+  #header(host: number, mode: number): number {
     const hash = Math.imul(host, S.BLOCK_HASH) >>> S.BLOCK_HASH_SHIFT;
     const home = this.#area + S.BLOCK_TABLE + hash * 16;
-    for (const way of [home, home ^ 16]) {
-      if (this.#i32[way >> 2] !== (host | 0) || this.#i32[(way >> 2) + 1] !== mode) continue;
-      const header = ((this.#i32[(way >> 2) + 2] as number) - S.BLOCK.SIZE) >> 2;
-      const left = this.#i32[header + (S.BLOCK.HEAT >> 2)] as number;
-      const asked =
-        left > S.HEAT_NEVER / 2 ||
-        this.#i32[header + (S.BLOCK.SLOT >> 2)] !== 0 ||
-        this.#i32[header + (S.BLOCK.MEMBER >> 2)] !== 0;
-      return asked ? this.#threshold : Math.max(0, this.#threshold - left);
-    }
+    for (const way of [home, home ^ 16])
+      if (this.#i32[way >> 2] === (host | 0) && this.#i32[(way >> 2) + 1] === mode)
+        return (this.#i32[(way >> 2) + 2] as number) - S.BLOCK.SIZE;
     return 0;
   }
 }

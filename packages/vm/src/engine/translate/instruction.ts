@@ -51,6 +51,11 @@ export class InstructionReader {
     this.#entryPage = entry >> 12n;
   }
 
+  /** Distance of a linear address from the entry; NaN when it is too far. */
+  offsetOf(rip: bigint): number {
+    const distance = Number(BigInt.asIntN(64, rip - (this.#entryPage << 12n))) - this.#inPage;
+    return Math.abs(distance) < 2 ** 31 ? distance : Number.NaN;
+  }
   /** Linear page number of `offset` minus that of the entry. */
   pageOf(offset: number): number {
     return (this.#inPage + offset) >> 12;

@@ -5,7 +5,8 @@ import { BUDGET_SLACK } from '../unit.ts';
 import { emitRegion } from './emit-region.ts';
 import { flowOf } from './flow.ts';
 import { type Block, formGraph, type RegionLimits } from './graph.ts';
-import { InstructionReader } from './instruction.ts';
+import { type Instruction, InstructionReader } from './instruction.ts';
+import { callSite } from './guest-code.ts';
 import {
   type CodeSource,
   REGIONS_IMPORT,
@@ -24,7 +25,7 @@ const MEMORY_PAGES = { min: 1, max: 65536 };
 /** By level of the request (docs/adr/0032). */
 const LIMITS: Readonly<Record<1 | 2, Omit<RegionLimits, 'repeats'>>> = {
   1: { maxBlocks: 50, maxInstructions: 400, maxDepth: 0, maxCases: 0 },
-  2: { maxBlocks: 60, maxInstructions: 600, maxDepth: 3, maxCases: 160 },
+  2: { maxBlocks: 60, maxInstructions: 600, maxDepth: 3, maxCases: 200 },
 };
 
 /** The only mode that is translated: 64-bit code that neither steps nor traps x87 and SSE. */
@@ -93,12 +94,23 @@ function translateRegion(
     const host = reader.hostOf(offset);
     return host === 0 ? 0 : source.heat(host, request.mode);
   };
+  const expected = (insn: Instruction): number => {
+    const target = source.calledFrom?.(reader.hostOf(insn.offset)) ?? 0n;
+    return target === 0n ? Number.NaN : reader.offsetOf(target);
+  };
   const limits = LIMITS[request.level ?? 1];
-  const blocks = formGraph(reader, heat, {
-    ...limits,
-    maxBlocks: options.maxBlocks ?? limits.maxBlocks,
-    repeats: options.exactCount !== true,
-  });
+  // one region with all that a computed jump may reach is enough
+  const maxCases = source.memberOf?.(request.host, request.mode) === 2 ? 0 : limits.maxCases;
+  const blocks = formGraph(
+    reader,
+    { heat, expected },
+    {
+      ...limits,
+      maxCases,
+      maxBlocks: options.maxBlocks ?? limits.maxBlocks,
+      repeats: options.exactCount !== true,
+    },
+  );
   const [entry] = blocks;
   if (entry === undefined || (entry.instructions.length === 0 && entry.end.k === 'stop')) return null;
   const flow = flowOf(entry);
@@ -118,6 +130,7 @@ function translateRegion(
     regionType,
     countExits: options.countExits === true,
     ...style,
+    siteOf: (insn) => callSite(reader.hostOf(insn.offset)),
   });
   const region = {
     rip: request.rip,
