@@ -113,6 +113,29 @@ test('STAC and CLAC leave every access on the slow path while a data breakpoint 
   }
 });
 
+test('what is known by address stays when a page without code is invalidated, or code is written', () => {
+  const { vcpu, view, load, ram } = machine();
+  const key = (): number => view.getUint32(vcpu.area + S.JUMP_KEY, true);
+  const run = (): number => {
+    view.setUint32(vcpu.area + S.FAULT, 0, true);
+    vcpu.rip = 0x1000n;
+    vcpu.budget = 1000;
+    assert.equal(vcpu.run(), 'fault');
+    return view.getUint8(vcpu.area + S.GPR);
+  };
+  load(0x1000, [0xb0, 1, ...UD2]);
+  assert.equal(run(), 1);
+  const before = key();
+  vcpu.invalidate(0x5000n);
+  assert.equal(key(), before);
+  view.setUint8(ram + 0x1001, 2);
+  vcpu.written(ram + 0x1001, 1);
+  assert.equal(key(), before);
+  assert.equal(run(), 2, 'the jump cache knew a block of the old bytes');
+  vcpu.invalidate(0x1fffn);
+  assert.notEqual(key(), before);
+});
+
 test('a module generated from other tables is refused', () => {
   const bytes = generateInterpreter({ min: 1, max: 65536 });
   const at = Buffer.from(bytes).indexOf('vivarium') + 'vivarium'.length;
