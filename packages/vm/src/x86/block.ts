@@ -2,8 +2,8 @@
  * Statements around expressions: a function body under construction. `B` is what warm functions (page walk,
  * softfloat) are written with; instruction semantics use the richer `Ops` (ops.ts) on top of it.
  */
-import type { Ty } from '../wasm/opcodes.ts';
-import { apply, E, type Operand, toE } from './expr.ts';
+import { type Ty, wasmOp } from '../wasm/opcodes.ts';
+import { apply, E, local, type Operand, toE } from './expr.ts';
 
 export type Stmt =
   | { readonly k: 'set'; readonly local: number; readonly value: E }
@@ -38,6 +38,8 @@ export type Stmt =
 /** How an instruction ends: next record, look the block at RIP up, leave the run loop, or fault. */
 export type End = 'next' | 'jump' | 'exit';
 
+const CPU = new E('cpu', 'i32');
+
 /** A mutable local. */
 export class Var {
   readonly #b: B;
@@ -50,7 +52,7 @@ export class Var {
   }
   /** The value at the time the expression is evaluated: bind it with `let` to keep it. */
   get(): E {
-    return new E('local', this.ty, [], this.index);
+    return local(this.ty, this.index);
   }
   set(value: Operand): void {
     this.#b.emit({ k: 'set', local: this.index, value: toE(value, this.ty) });
@@ -71,7 +73,9 @@ export class B {
   /** Evaluates `value` now and gives an expression that repeats the result for free. */
   let(value: E): E {
     if (value.op === 'const' || value.op === 'param') return value;
-    return this.var(value.ty, value).get();
+    const index = this.locals.push(value.ty) - 1;
+    this.emit({ k: 'set', local: index, value });
+    return local(value.ty, index);
   }
   var(ty: Ty, initial?: Operand): Var {
     const v = new Var(this, this.locals.length, ty);
@@ -81,7 +85,7 @@ export class B {
   }
   /** Parameter `index` of the function (Program.define). */
   param(index: number, ty: Ty): E {
-    return new E('param', ty, [], index);
+    return new E('param', ty, undefined, index);
   }
 
   /** Collects the statements that `body` emits. */
@@ -142,7 +146,7 @@ export class B {
   }
   /** Stores into linear memory. @param op e.g. `i32.store8` */
   hostStore(op: string, address: E, value: Operand, offset = 0): void {
-    const ty = op.startsWith('v128') ? 'v128' : (op.slice(0, 3) as Ty);
+    const ty = wasmOp(op).params[1] as Ty;
     this.emit({ k: 'store', op, address, value: toE(value, ty), offset });
   }
 
@@ -150,7 +154,7 @@ export class B {
 
   /** Host address of the vCPU's area. */
   get cpu(): E {
-    return new E('cpu', 'i32');
+    return CPU;
   }
   state32(offset: number): E {
     return this.hostLoad('i32.load', this.cpu, offset);

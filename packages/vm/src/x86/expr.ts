@@ -224,11 +224,12 @@ export class E {
 /** Builds an instruction, turning numbers into constants of the parameter's type. */
 export function apply(name: string, args: readonly Operand[], imm: E['imm'] = 0): E {
   const op = wasmOp(name);
-  return build(
-    op,
-    args.map((arg, i) => toE(arg, op.params[i] as Ty)),
-    imm,
-  );
+  return build(op, isTyped(args) ? args : args.map((arg, i) => toE(arg, op.params[i] as Ty)), imm);
+}
+
+function isTyped(args: readonly Operand[]): args is readonly E[] {
+  for (const arg of args) if (!(arg instanceof E)) return false;
+  return true;
 }
 
 function build(op: WasmOp, args: readonly E[], imm: E['imm'] = 0): E {
@@ -242,25 +243,31 @@ function build(op: WasmOp, args: readonly E[], imm: E['imm'] = 0): E {
   return fold(op, result, args) ?? new E(name, result, args, imm, op);
 }
 
-/** Small integers are asked for again and again. */
+/** Small integers are asked for again and again: by type, filled as they are. */
 const FIRST_SMALL = -128;
-const LAST_SMALL = 1023;
-const small32: E[] = [];
-const small64: E[] = [];
-for (let n = FIRST_SMALL; n <= LAST_SMALL; n++) {
-  small32.push(new E('const', 'i32', NO_ARGS, n));
-  small64.push(new E('const', 'i64', NO_ARGS, BigInt(n)));
+const LAST_SMALL = 4096;
+const SMALL: Readonly<Record<'i32' | 'i64', (E | undefined)[]>> = {
+  i32: new Array<E | undefined>(LAST_SMALL - FIRST_SMALL + 1).fill(undefined),
+  i64: new Array<E | undefined>(LAST_SMALL - FIRST_SMALL + 1).fill(undefined),
+};
+
+function small(ty: 'i32' | 'i64', n: number): E {
+  return (SMALL[ty][n - FIRST_SMALL] ??= new E('const', ty, NO_ARGS, ty === 'i64' ? BigInt(n) : n));
 }
 
 export function constant(ty: Ty, value: number | bigint): E {
   const n = Number(value);
   if (ty === 'i64' || ty === 'i32') {
-    if (n === (n | 0) && n >= FIRST_SMALL && n <= LAST_SMALL)
-      return (ty === 'i64' ? small64 : small32)[n - FIRST_SMALL] as E;
+    if (n === (n | 0) && n >= FIRST_SMALL && n <= LAST_SMALL) return small(ty, n);
     if (ty === 'i64') return new E('const', ty, NO_ARGS, BigInt.asIntN(64, BigInt(value)));
     return new E('const', ty, NO_ARGS, n === (n | 0) ? n : Number(BigInt.asIntN(32, BigInt(value))));
   }
   return new E('const', ty, NO_ARGS, ty === 'v128' ? BigInt.asUintN(128, BigInt(value)) : n);
+}
+
+/** The value of local `index` at the time of evaluation. */
+export function local(ty: Ty, index: number): E {
+  return new E('local', ty, NO_ARGS, index);
 }
 
 /** i64 with ones in the low `bytes` bytes. */

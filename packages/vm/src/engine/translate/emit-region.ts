@@ -10,7 +10,7 @@ import { Bytes, type FunctionBody } from '../../wasm/module.ts';
 import type { Ty } from '../../wasm/opcodes.ts';
 import type { Stmt } from '../../x86/block.ts';
 import { type EmitContext, emitExpression, emitStatements } from '../../x86/emit.ts';
-import { apply, E, i32, i64 } from '../../x86/expr.ts';
+import { apply, type E, i32, i64, local } from '../../x86/expr.ts';
 import * as S from '../../x86/state.ts';
 import { type Flow, type FlowNode, targetsOf } from './flow.ts';
 import type { Target, Terminator } from './graph.ts';
@@ -41,9 +41,9 @@ const OP = {
   local_set: 0x21,
 } as const;
 const VOID = 0x40;
-const BUDGET = new E('local', 'i32', [], LOCAL.BUDGET);
-const RIP = new E('local', 'i64', [], LOCAL.RIP);
-const STATUS = new E('local', 'i32', [], LOCAL.STATUS);
+const BUDGET = local('i32', LOCAL.BUDGET);
+const RIP = local('i64', LOCAL.RIP);
+const STATUS = local('i32', LOCAL.STATUS);
 
 export interface EmitOptions extends RegionStyle {
   /** Place of a computed call in CALL_TARGETS. */
@@ -191,7 +191,7 @@ class RegionEmitter {
     const { slack, tlb } = this.#options;
     if (tlb !== undefined) {
       this.#set(LOCAL.RIP, i64(0));
-      this.#expression(new E('local', 'i32', [], LOCAL.TLB).ne(tlb));
+      this.#expression(local('i32', LOCAL.TLB).ne(tlb));
       this.#unlikely.push(this.#out.length);
       this.#br(OP.br_if, (l) => l.k === 'side');
     }

@@ -3,7 +3,7 @@ import type { Ty } from '../../wasm/opcodes.ts';
 import type { Bytes } from '../../wasm/module.ts';
 import type { Stmt } from '../../x86/block.ts';
 import { type EmitContext, emitExpression, emitStatements } from '../../x86/emit.ts';
-import { apply, E, i32 } from '../../x86/expr.ts';
+import { apply, E, i32, local } from '../../x86/expr.ts';
 import * as S from '../../x86/state.ts';
 import { LOCAL, LOCAL_TYPES } from './locals.ts';
 
@@ -12,8 +12,8 @@ const CPU = new E('cpu', 'i32');
 const REGISTERS = Array.from({ length: 32 }, (_, n) => n);
 const offsetOf = (n: number): number => (n < 16 ? S.GPR + n * 8 : S.XMM + (n - 16) * 16);
 
-function local(i: number): E {
-  return new E('local', LOCAL_TYPES[i] as Ty, [], i);
+function fixed(i: number): E {
+  return local(LOCAL_TYPES[i] as Ty, i);
 }
 function set(i: number, value: E): Stmt {
   return { k: 'set', local: i, value };
@@ -23,7 +23,7 @@ function store(op: string, value: E, offset: number, address = CPU): Stmt {
 }
 
 const LOAD = REGISTERS.map((n) => set(n, apply(n < 16 ? 'i64.load' : 'v128.load', [CPU], offsetOf(n))));
-const STORE = REGISTERS.map((n) => store(n < 16 ? 'i64.store' : 'v128.store', local(n), offsetOf(n)));
+const STORE = REGISTERS.map((n) => store(n < 16 ? 'i64.store' : 'v128.store', fixed(n), offsetOf(n)));
 
 const LOAD_FIXED = [
   set(LOCAL.FLAGS_A, apply('i64.load', [CPU], S.FLAG_RESULT)),
@@ -33,23 +33,23 @@ const LOAD_FIXED = [
   set(LOCAL.BASE, apply('i64.load', [CPU], S.RIP)),
 ];
 const STORE_FIXED = [
-  store('i64.store', local(LOCAL.RIP), S.RIP),
-  store('i32.store', local(LOCAL.BUDGET), S.BUDGET),
+  store('i64.store', fixed(LOCAL.RIP), S.RIP),
+  store('i32.store', fixed(LOCAL.BUDGET), S.BUDGET),
   store('i32.store', i32(0), S.FAULT),
 ];
 const STORE_FLAGS: Stmt = {
   k: 'if',
-  condition: local(LOCAL.FLAGS_KIND),
+  condition: fixed(LOCAL.FLAGS_KIND),
   then: [
     {
       k: 'call',
       name: 'region_flags',
-      args: [local(LOCAL.FLAGS_KIND), local(LOCAL.FLAGS_A), local(LOCAL.FLAGS_B)],
+      args: [fixed(LOCAL.FLAGS_KIND), fixed(LOCAL.FLAGS_A), fixed(LOCAL.FLAGS_B)],
     },
   ],
   else: [
-    store('i64.store', local(LOCAL.FLAGS_A), S.FLAG_RESULT),
-    store('i64.store', local(LOCAL.FLAGS_B), S.FLAG_CARRIES),
+    store('i64.store', fixed(LOCAL.FLAGS_A), S.FLAG_RESULT),
+    store('i64.store', fixed(LOCAL.FLAGS_B), S.FLAG_CARRIES),
   ],
 };
 
@@ -79,18 +79,18 @@ const NEXT_REGION: {
   readonly count: readonly Stmt[];
   readonly slot: E;
 } = (() => {
-  const rip = local(LOCAL.RIP);
+  const rip = fixed(LOCAL.RIP);
   const index = rip
     .xor(rip.shrU(12))
     .wrap()
     .and(S.JUMP_CACHE_ENTRIES - 1)
     .shl(4);
-  const entry = local(LOCAL.TLB);
-  const slot = local(LOCAL.BUDGET);
-  const count = local(LOCAL.FLAGS_KIND);
-  const mayGoOn = local(LOCAL.STATUS)
+  const entry = fixed(LOCAL.TLB);
+  const slot = fixed(LOCAL.BUDGET);
+  const count = fixed(LOCAL.FLAGS_KIND);
+  const mayGoOn = fixed(LOCAL.STATUS)
     .eqz()
-    .and(local(LOCAL.BUDGET).gtS(0))
+    .and(fixed(LOCAL.BUDGET).gtS(0))
     .and(apply('i32.load', [CPU]).eqz());
   const isThere = apply('i64.load', [entry], S.JUMP_CACHE)
     .eq(rip)

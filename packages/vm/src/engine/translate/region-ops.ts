@@ -3,7 +3,7 @@
  * inline TLB, and what cannot go on leaves *before* its instruction. An instruction that would leave after it has
  * changed a register is not translated (NotTranslatable): the interpreter runs it.
  */
-import { apply, call, E, i32, i64 } from '../../x86/expr.ts';
+import { apply, call, E, i32, i64, local } from '../../x86/expr.ts';
 import type { End, Stmt } from '../../x86/block.ts';
 import { NO_REGISTER, RIP_BASE } from '../../x86/decode.ts';
 import { type Form, Ops, VECTOR, vectorOf } from '../../x86/ops.ts';
@@ -47,13 +47,13 @@ export interface SideExit {
 }
 
 const ALL = -1n;
-const FLAGS_A = new E('local', 'i64', [], LOCAL.FLAGS_A);
-const FLAGS_B = new E('local', 'i64', [], LOCAL.FLAGS_B);
-const FLAGS_KIND = new E('local', 'i32', [], LOCAL.FLAGS_KIND);
-const BUDGET = new E('local', 'i32', [], LOCAL.BUDGET);
-const TLB = new E('local', 'i32', [], LOCAL.TLB);
+const FLAGS_A = local('i64', LOCAL.FLAGS_A);
+const FLAGS_B = local('i64', LOCAL.FLAGS_B);
+const FLAGS_KIND = local('i32', LOCAL.FLAGS_KIND);
+const BUDGET = local('i32', LOCAL.BUDGET);
+const TLB = local('i32', LOCAL.TLB);
 /** Linear RIP of the region's entry. */
-export const BASE: E = new E('local', 'i64', [], LOCAL.BASE);
+export const BASE: E = local('i64', LOCAL.BASE);
 export const MATERIAL: Flags = {
   known: 'lazy',
   kind: 'material',
@@ -70,7 +70,16 @@ const LOAD: Readonly<Record<number, string>> = {
   4: 'i64.load32_u',
   8: 'i64.load',
 };
+const STORE: Readonly<Record<number, string>> = {
+  1: 'i64.store8',
+  2: 'i64.store16',
+  4: 'i64.store32',
+  8: 'i64.store',
+};
 const WRITE = 0x100;
+const REGISTERS = LOCAL_TYPES.slice(0, LOCAL.XMM + 16).map((ty, i) => local(ty, i));
+/** Of a linear address shifted right by 7: the place of its entry in the TLB. */
+const TLB_PLACE = i32((S.TLB_ENTRIES - 1) << 5);
 
 export interface RegionStyle {
   /** RIP is in its local before an instruction that may leave, so that leaving is one branch; nothing is counted there. */
@@ -260,7 +269,7 @@ export class RegionOps extends Ops {
 
   #gpr(n: number): E {
     this.used |= 1 << n;
-    return new E('local', 'i64', [], LOCAL.GPR + n);
+    return REGISTERS[LOCAL.GPR + n] as E;
   }
   #setGpr(n: number, value: E): void {
     this.used |= 1 << n;
@@ -270,7 +279,7 @@ export class RegionOps extends Ops {
   }
   #xmm(n: number): E {
     this.used |= 1 << (16 + n);
-    return new E('local', 'v128', [], LOCAL.XMM + n);
+    return REGISTERS[LOCAL.XMM + n] as E;
   }
   #setXmm(n: number, value: E): void {
     this.used |= 1 << (16 + n);
@@ -369,8 +378,7 @@ export class RegionOps extends Ops {
       if (value.ty === 'v128') {
         if (bytes === 16) this.store128(this.address(i), value);
         else this.store(bytes, this.address(i), value.lane('i64x2.extract_lane', 0));
-      } else if (this.#rmw !== null)
-        this.hostStore(bytes === 8 ? 'i64.store' : `i64.store${bytes * 8}`, this.#rmw, value);
+      } else if (this.#rmw !== null) this.hostStore(STORE[bytes] as string, this.#rmw, value);
       else this.store(bytes, this.address(i), value);
       return;
     }
@@ -499,10 +507,7 @@ export class RegionOps extends Ops {
       this.emit({ k: 'if', condition: host.get().eqz(), then: this.#out(), else: [], unlikely: true });
       return host.get();
     }
-    const index = va
-      .wrap()
-      .shrU(7)
-      .and((S.TLB_ENTRIES - 1) << 5);
+    const index = va.wrap().shrU(7).and(TLB_PLACE);
     const { tlb } = this.#style;
     const entry = this.let(tlb === undefined ? TLB.add(index) : index);
     const at = tlb ?? 0;
@@ -544,7 +549,7 @@ export class RegionOps extends Ops {
   store(bytes: number, va: E, value: E): void {
     const at = va.op === 'local' ? va : this.#bind(va);
     const host = this.#host(bytes, at, true);
-    this.hostStore(bytes === 8 ? 'i64.store' : `i64.store${bytes * 8}`, host, value);
+    this.hostStore(STORE[bytes] as string, host, value);
   }
   #bind(va: E): E {
     return this.var('i64', va).get();
