@@ -20,7 +20,7 @@ const MACHINE_CODE_RATIO = 6;
 const MAX_REWRITTEN = 4096;
 /** Slots to be freed by one look through the jump cache. */
 const MANY_FREED = 256;
-export const DEFAULT_CACHE_BYTES: number = 64 << 20;
+export const DEFAULT_CACHE_BYTES: number = 256 << 20;
 
 export interface RegionTableOptions {
   readonly memory: { readonly buffer: SharedArrayBuffer };
