@@ -11,13 +11,7 @@ const MAX_WAITING = 512;
 /** What an overflow leaves, so that not every request overflows. */
 const KEPT = 384;
 const NONE: readonly TranslationRequest[] = [];
-const MAX_BATCH = 32;
-/**
- * A module has pages of code, a jump table and data of its own, so regions in many modules miss the processor's caches
- * (docs/adr/0032): a few looks are waited for company.
- */
-const FULL_BATCH = 16;
-const PATIENCE = 6;
+const MAX_BATCH = 8;
 const MAX_UNDER_WAY = 3;
 const FULL_ENOUGH = 4;
 
@@ -39,8 +33,6 @@ export class CompileQueue {
   readonly #o: CompileQueueOptions;
   #waiting: Waiting[] = [];
   #underWay = 0;
-  /** Looks until a batch goes out that is not full. */
-  #patience = PATIENCE;
   #seen: number;
   #forgotten = 0;
 
@@ -85,10 +77,7 @@ export class CompileQueue {
   }
 
   #post(): void {
-    if (this.#waiting.length === 0) this.#patience = PATIENCE;
     if (this.#underWay >= MAX_UNDER_WAY || this.#waiting.length === 0) return;
-    if (this.#waiting.length < FULL_BATCH && this.#patience-- > 0) return;
-    this.#patience = PATIENCE;
     if (this.#waiting.length > 1) this.#sort();
     while (this.#underWay < MAX_UNDER_WAY) {
       const [first] = this.#waiting;

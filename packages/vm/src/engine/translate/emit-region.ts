@@ -160,15 +160,13 @@ class RegionEmitter {
     };
   }
 
-  /** Instructions before each block along its longest known way. */
+  /** Instructions before each block: the mean of the ways to it, so that what is not corrected evens out. */
   #measure(): void {
     for (const { node } of this.#staged) {
-      let depth = 0;
+      let sum = 0;
       for (const from of node.forward)
-        depth = Math.max(
-          depth,
-          (this.#depth[from.order] as number) + (this.#staged[from.order] as Staged).count,
-        );
+        sum += (this.#depth[from.order] as number) + (this.#staged[from.order] as Staged).count;
+      const depth = node.forward.length === 0 ? 0 : Math.round(sum / node.forward.length);
       this.#depth.push(depth);
     }
     for (const { node, count } of this.#staged.toReversed()) {
@@ -360,7 +358,7 @@ class RegionEmitter {
     const ahead = this.#depth[to.order] as number;
     if (to.order <= from.node.order) {
       const { slack } = this.#options;
-      this.#spend(slack === undefined ? depth - ahead : depth);
+      this.#spend(slack === undefined ? Math.max(1, depth - ahead) : depth);
       // a computed jump's target is in RIP
       const known = block.end.k === 'dispatch';
       if (!known) this.#set(LOCAL.RIP, i64(target.offset));

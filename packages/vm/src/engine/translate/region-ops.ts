@@ -236,10 +236,9 @@ export class RegionOps extends Ops {
   }
   leave(): void {
     if (this.#wroteRegister && !this.has('string')) throw new NotTranslatable();
-    if (this.#depth === 0) {
-      this.syncFlags();
-      this.#setRip();
-    } else this.#leaves = true;
+    // who always leaves is the interpreter's
+    if (this.#depth === 0) throw new NotTranslatable();
+    this.#leaves = true;
     this.emit({ k: 'end', how: 'exit', exit: this.exits.length });
     this.exits.push({ offset: this.#insn.offset, before: this.#before });
   }

@@ -23,7 +23,6 @@ export function isTranslatable(insn: Instruction): boolean {
 
 function stages(insn: Instruction): boolean {
   const { row } = insn;
-  if (row.attributes.has('cold')) return false;
   const form = { row, opsize: insn.opsize, memory: insn.memory };
   const ops = new RegionOps(form, { ripFirst: true, compact: true });
   try {
