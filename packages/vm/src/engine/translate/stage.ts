@@ -5,7 +5,8 @@ import { VECTOR } from '../../x86/ops.ts';
 import { type Flow, type FlowNode, targetsOf } from './flow.ts';
 import { conditionOf, type Target } from './graph.ts';
 import { FlagNeeds } from './flag-needs.ts';
-import { MATERIAL, type RegionOps, RUNTIME_FLAGS } from './region-ops.ts';
+import { MATERIAL, RUNTIME_FLAGS } from './flag-ops.ts';
+import { type RegionOps } from './region-ops.ts';
 
 export interface Staged {
   readonly node: FlowNode;

@@ -1,7 +1,8 @@
 /** Which instructions regions may contain: found out once per form by staging it. */
 import { ROW_BIT } from '../../x86/row.ts';
 import type { Instruction } from './instruction.ts';
-import { NotTranslatable, RegionOps } from './region-ops.ts';
+import { NotTranslatable } from './flag-ops.ts';
+import { RegionOps } from './region-ops.ts';
 
 const known = new Map<number, boolean>();
 const TERMINATORS: ReadonlySet<string> = new Set(['JMP', 'CALL', 'RET']);
