@@ -13,6 +13,7 @@ import { BlockIndex } from './block-index.ts';
 import { CodeCache } from './code-cache.ts';
 import { CodePages } from './code-pages.ts';
 import { DIGEST_SECTION, tableDigest } from './interp/digest.ts';
+import { Tlbs } from './mmu/tlb.ts';
 import { CompileQueue } from './translate/compile-queue.ts';
 import { GuestCode, type Paging } from './translate/guest-code.ts';
 import type { TranslateOptions, TranslationRequest } from './translate/region.ts';
@@ -98,12 +99,14 @@ export class Interpreter implements MemoryUnit {
   readonly #u16: Uint16Array;
   readonly #exports: Exports;
   readonly #layout: MemoryLayout;
+  readonly #tlbs: Tlbs;
 
   constructor(options: InterpreterOptions) {
     const { memory, layout, index, hooks } = options;
     checkModule(options.module);
     this.area = VCPU_BASE + index * VCPU_STRIDE;
     this.#layout = layout;
+    this.#tlbs = new Tlbs(memory.buffer, this.area);
     this.#i32 = new Int32Array(memory.buffer);
     this.#i64 = new BigInt64Array(memory.buffer);
     this.#u8 = new Uint8Array(memory.buffer);
@@ -375,7 +378,7 @@ export class Interpreter implements MemoryUnit {
     this.#i64[(this.area + S.ZERO) >> 3] = 0n;
     this.#set(S.KEY_KERNEL, FIRST_GENERATION);
     this.#set(S.KEY_USER, FIRST_GENERATION);
-    this.#resetTlbs();
+    this.#tlbs.reset();
     this.modeChanged();
   }
 
@@ -386,38 +389,12 @@ export class Interpreter implements MemoryUnit {
   }
 
   flush(global: boolean): void {
-    this.#drop(S.JOURNAL, S.JOURNAL_COUNT, global);
-    if (global) {
-      this.#drop(S.JOURNAL_GLOBAL, S.JOURNAL_GLOBAL_COUNT, true);
-      this.#i32.fill(0, (this.area + S.LARGE_PAGES) >> 2, (this.area + S.LARGE_PAGES + 512) >> 2);
-    }
+    this.#tlbs.flush(global);
     this.#newGeneration(global);
   }
 
-  /** Drops the TLB entries of a journal; an entry that has gone to a global page since stays, unless `global`. */
-  #drop(journal: number, counter: number, global: boolean): void {
-    const count = this.#get(counter);
-    if (count > S.JOURNAL_ENTRIES) {
-      this.#resetTlbs();
-      return;
-    }
-    const first = (this.area + journal) >> 2;
-    for (let i = first; i < first + count; i++) {
-      const entry = this.#i32[i] as number;
-      if (global || ((this.#i32[(entry + 20) >> 2] as number) & 2) === 0) this.#resetEntry(entry);
-    }
-    this.#set(counter, 0);
-  }
-
   invalidate(va: bigint): void {
-    const index = Number((va >> 12n) & BigInt(S.TLB_ENTRIES - 1));
-    for (let t = 0; t < 3; t++) this.#resetEntry(this.area + S.TLB + t * S.TLB_BYTES + index * S.TLB_ENTRY);
-    const region = Number((va >> 21n) & 0xfffn);
-    const word = this.#i32[(this.area + S.LARGE_PAGES + ((region >> 3) & 0x1fc)) >> 2] as number;
-    if (((word >>> (region & 31)) & 1) !== 0) {
-      this.#invalidateRegion(va, S.JOURNAL, S.JOURNAL_COUNT);
-      this.#invalidateRegion(va, S.JOURNAL_GLOBAL, S.JOURNAL_GLOBAL_COUNT);
-    }
+    this.#tlbs.invalidate(va);
     // most pages hold no code that anything knows by its address
     if (this.#hasCode(S.CODE_PAGES + S.CODE_PAGES_BYTES, va)) this.#newGeneration(true);
     else if (this.#hasCode(S.CODE_PAGES, va)) this.#newGeneration(false);
@@ -430,42 +407,6 @@ export class Interpreter implements MemoryUnit {
     const large = Number((va >> 30n) & BigInt(half - 1)) | half;
     const bit = (n: number): number => ((this.#get(bitmap + ((n >> 3) & -4)) as number) >>> (n & 31)) & 1;
     return (bit(small) | bit(large)) !== 0;
-  }
-
-  /** Drops every piece of a large page of a journal that may lie in the 1 GiB around `va`. */
-  #invalidateRegion(va: bigint, journal: number, counter: number): void {
-    const count = this.#get(counter);
-    if (count > S.JOURNAL_ENTRIES) {
-      this.#resetTlbs();
-      return;
-    }
-    const gigabyte = BigInt.asIntN(64, va) >> 30n;
-    const first = (this.area + journal) >> 2;
-    for (let i = first; i < first + count; i++) {
-      const entry = this.#i32[i] as number;
-      if (((this.#i32[(entry + 20) >> 2] as number) & 8) === 0) continue;
-      if ((this.#i64[entry >> 3] as bigint) >> 30n === gigabyte) this.#resetEntry(entry);
-    }
-  }
-
-  /** Gives an entry tags that no address with its index matches. */
-  #resetEntry(entry: number): void {
-    const index = ((entry - this.area - S.TLB) >> 5) & (S.TLB_ENTRIES - 1);
-    const words = entry >> 2;
-    const tag = (index ^ 1) << 12;
-    this.#i32[words] = tag;
-    this.#i32[words + 1] = 0;
-    this.#i32[words + 2] = tag;
-    this.#i32[words + 3] = 0;
-    this.#i32[words + 4] = 0;
-  }
-
-  #resetTlbs(): void {
-    for (let entry = this.area + S.TLB, end = entry + 4 * S.TLB_BYTES; entry < end; entry += S.TLB_ENTRY) {
-      this.#resetEntry(entry);
-    }
-    this.#set(S.JOURNAL_COUNT, 0);
-    this.#set(S.JOURNAL_GLOBAL_COUNT, 0);
   }
 
   modeChanged(): void {
