@@ -107,10 +107,11 @@ export function row(text: string, semantics: Semantics): Row {
   const mnemonic = space < 0 ? form : form.slice(0, space);
   const operandText = space < 0 ? [] : form.slice(space + 1).split(',');
   const attributes = new Set(attributeText === '' ? [] : attributeText.split(/\s+/));
-  const value = (key: string): string => {
-    for (const a of attributes) if (a.startsWith(`${key}=`)) return a.slice(key.length + 1);
-    return '';
-  };
+  const values = new Map<string, string>();
+  for (const a of attributes) {
+    const equals = a.indexOf('=');
+    if (equals > 0) values.set(a.slice(0, equals), a.slice(equals + 1));
+  }
   const operands = operandText.map((operand) => parseOperand(operand.trim(), text));
   return {
     index: -1,
@@ -120,15 +121,19 @@ export function row(text: string, semantics: Semantics): Row {
     operands,
     encoding: parseEncoding(encoding, text),
     attributes,
-    feature: value('feature'),
-    flags: { read: value('r'), written: value('w'), undefined: value('u') },
+    feature: values.get('feature') ?? '',
+    flags: { read: values.get('r') ?? '', written: values.get('w') ?? '', undefined: values.get('u') ?? '' },
     semantics,
   };
 }
 
+const ATTRIBUTE_BITS: ReadonlyMap<string, number> = new Map(
+  Object.entries(ROW_BIT).map(([name, bit]) => [name.toLowerCase(), bit]),
+);
+
 function bitsOf(mnemonic: string, attributes: ReadonlySet<string>, operands: readonly OperandSpec[]): number {
   let bits = /^(PUSH|POP|CALL|RET|ENTER|LEAVE)/.test(mnemonic) ? ROW_BIT.STACK : 0;
-  for (const [name, bit] of Object.entries(ROW_BIT)) if (attributes.has(name.toLowerCase())) bits |= bit;
+  for (const attribute of attributes) bits |= ATTRIBUTE_BITS.get(attribute) ?? 0;
   for (const { kind } of operands) {
     if (kind === 'M') bits |= ROW_BIT.MEMORY_ONLY;
     if (kind === 'R' || kind === 'U' || kind === 'N') bits |= ROW_BIT.REGISTER_ONLY;
