@@ -394,7 +394,10 @@ export class Flow {
     const { mode } = this.#p;
     const counter = this.#nextCounter();
     if (counter === undefined) return;
-    const parts: Label[] = Array.from({ length: r.pick([2, 4, 8]) }, () => ({ item: 0 }));
+    const length = r.pick([2, 4, 8]);
+    const routines = r.chance(40) ? Array.from({ length }, () => this.#routine(true)) : [];
+    const called = routines.filter((routine) => routine !== undefined).map(({ label }) => label);
+    const parts: Label[] = Array.from({ length }, () => ({ item: 0 }));
     const head = { item: 0 };
     const out = { item: 0 };
     const dispatch = (): void => {
@@ -407,11 +410,19 @@ export class Flow {
         ...[0x69, 0xd2, ...le32(0x343fd), 0x81, 0xc2, ...le32(0x269ec3)],
         ...[0x89, 0xd1, 0xc1, 0xe9, 16, 0x39, 0xc8],
       ]);
-      this.#through(parts, 1, false);
+      // now and then the same for long, as callers of comparators have it
+      if (r.chance(50)) this.#bytes('mostly', [0x83, 0xc9, length - 2]);
+      this.#through(called.length === length ? called : parts, 1, called.length === length);
     };
     this.#bytes('rounds', [0xc7, ...absolute(mode, 0, counter), ...le32(20 + r.below(400))]);
     this.#place(head);
     dispatch();
+    if (called.length === length) {
+      this.#sequence(r.below(3), 3);
+      this.#jump(16, head);
+      this.#place(out);
+      return;
+    }
     for (const part of parts) {
       this.#place(part);
       this.#sequence(1 + r.below(4), 3);
