@@ -18,6 +18,8 @@ const REGION_OVERHEAD = 1500;
 const MACHINE_CODE_RATIO = 6;
 /** Pages of which the table remembers how often their regions were overwritten. */
 const MAX_REWRITTEN = 4096;
+/** A block whose region was evicted has to become hot this often: else a cache that is too small only compiles. */
+const EVICTED = 8;
 /** Slots to be freed by one look through the jump cache. */
 const MANY_FREED = 256;
 export const DEFAULT_CACHE_BYTES: number = 256 << 20;
@@ -288,7 +290,7 @@ export class RegionTable {
   }
 
   /** Jump-cache entries that name it go when they are used. */
-  #drop(region: Region): void {
+  #drop(region: Region, colder = 1): void {
     const { slot, host, mode, module } = region;
     this.#o.log?.dropped(host, mode);
     this.#table.set(slot, this.#void);
@@ -299,7 +301,8 @@ export class RegionTable {
     this.#byKey.delete(keyOf(host, mode));
     for (const page of pagesOf(region)) this.#unlink(page, region);
     const block = this.#o.blocks.find(host, mode);
-    if (block !== 0) this.#o.blocks.setRegion(block, 0, this.#o.heatOf(host, mode));
+    const heat = Math.min(S.HEAT_NEVER, this.#o.heatOf(host, mode) * colder);
+    if (block !== 0) this.#o.blocks.setRegion(block, 0, heat);
     module.regions.delete(region);
     if (module.regions.size > 0) return;
     this.#modules.delete(module);
@@ -334,7 +337,7 @@ export class RegionTable {
       this.#modules.add(module);
       if (this.#takeUsed(module)) continue;
       for (const region of [...module.regions]) {
-        this.#drop(region);
+        this.#drop(region, EVICTED);
         this.#evicted++;
       }
       evicted = true;
