@@ -9,7 +9,7 @@
  *   0x8000     which pages instructions came from, by hashes, at CPL 3 and below it: 2 × 16384 bits
  *   0x30000    by region slot: u32, how often it was entered
  *   0x40000    by handler: u32, how often a region left such an instruction to the interpreter
- *   0x50000    by site of a computed call (hashed): i64, where it went last
+ *   0x50000    by site of a computed call or jump (hashed): i64, where it went last
  *   0xa0000    TLB journal: entries filled since the last flush
  *   0x100000   TLBs: user, kernel, kernel with AC, never filled: each 4096 × 32 B
  *   0x180000   jump cache: 16384 × {i64 RIP, u32 record, u32 key}; instead of a record, slot << 3 | 1 of a region

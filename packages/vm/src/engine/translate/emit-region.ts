@@ -419,7 +419,7 @@ class RegionEmitter {
       this.#close();
       this.#current = staged;
     }
-    if (this.#options.compact && insn.row.mnemonic === 'CALL') {
+    if (this.#options.compact) {
       const offset = S.CALL_TARGETS + this.#options.siteOf(insn) * 8;
       this.#statements([{ k: 'store', op: 'i64.store', address: this.#ops.cpu, value, offset }]);
     }

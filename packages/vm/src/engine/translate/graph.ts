@@ -36,7 +36,7 @@ export type Terminator =
   | {
       readonly k: 'computed';
       readonly insn: Instruction;
-      /** Where the region's computed jumps meet, or where a call is expected to go. */
+      /** Where the region's computed jumps meet, or where it is expected to go. */
       readonly to: Target | null;
     }
   /** No instruction: from computed jumps to what they are known to jump to. */
@@ -80,7 +80,7 @@ interface Loose {
 export interface Profile {
   /** How hot the block at an offset is. */
   readonly heat: (offset: number) => number;
-  /** Where a computed call is expected to go: an offset, NaN when nobody knows. */
+  /** Where a computed call or jump is expected to go: an offset, NaN when nobody knows. */
   readonly expected: (insn: Instruction) => number;
 }
 
@@ -253,11 +253,12 @@ class Former {
       this.#returns.push({ copy, sites });
       return { k: 'return', insn, sites };
     }
-    if (mnemonic === 'CALL' && this.#limits.maxDepth > 0) {
+    // a jump in a callee is most often the way into a shared library
+    if (this.#limits.maxDepth > 0 && (mnemonic === 'CALL' || (mnemonic === 'JMP' && copy.parent !== null))) {
       const entry = this.#expected(insn);
       if (!Number.isNaN(entry)) {
-        const call = this.#call(copy, insn, entry, next);
-        return { k: 'computed', insn, to: call.to };
+        const to = mnemonic === 'JMP' ? this.#target(copy, entry) : this.#call(copy, insn, entry, next).to;
+        return { k: 'computed', insn, to };
       }
     }
     if (mnemonic !== 'JMP' || copy.parent !== null || this.#limits.maxCases === 0)
