@@ -80,7 +80,7 @@ export interface VmOptions {
 const DEFAULT_MEMORY = 256 * 2 ** 20;
 /** Instructions between samples: some thousand samples a second. */
 const DEFAULT_INTERVAL = 200_000;
-const DEFAULT_TRANSLATE: TranslateOptions = { tier: 'off' };
+const DEFAULT_TRANSLATE: TranslateOptions = { tier: 'auto' };
 
 /** A virtual machine on this host. */
 export class VM extends VirtualMachine {
