@@ -246,7 +246,7 @@ export class Interpreter implements MemoryUnit {
 
   /** The region at RIP is entered again and again: it is made anew with what it calls. */
   #hotRegion(slot: number): void {
-    const identity = this.regions.identity(slot);
+    const identity = this.regions.toGrow(slot);
     if (identity === undefined) return;
     const again = this.#tier?.hot({ rip: this.#linearRip(), ...identity, level: 2 });
     for (const request of again ?? []) this.#reheat(request);
@@ -267,7 +267,7 @@ export class Interpreter implements MemoryUnit {
     if (this.#i64[entry >> 1] !== rip || this.#i32[entry + 3] !== this.#get(S.JUMP_KEY)) return;
     const value = this.#i32[entry + 2] as number;
     if ((value & 1) !== 0) {
-      if (this.regions.wantsMore(value >> 3)) this.#hotRegion(value >> 3);
+      this.#hotRegion(value >> 3);
       return;
     }
     const block = value - S.BLOCK.SIZE;

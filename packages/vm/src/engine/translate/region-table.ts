@@ -53,6 +53,8 @@ interface Region {
   readonly host: number;
   readonly mode: number;
   readonly level: 1 | 2;
+  /** Its larger form was asked for. */
+  asked: boolean;
   /** How often it had been entered when eviction last looked; −1: it is new. */
   seen: number;
   readonly ranges: readonly { readonly host: number; readonly bytes: number }[];
@@ -117,22 +119,19 @@ export class RegionTable {
     return this.#byKey.get(keyOf(host, mode))?.slot ?? 0;
   }
 
-  /** What a region that became hot is made from; undefined when it can't grow. */
-  identity(slot: number): { readonly host: number; readonly mode: number } | undefined {
+  /** What a small region is made from that is to be made anew, once; undefined of one that can't grow. */
+  toGrow(slot: number): { readonly host: number; readonly mode: number } | undefined {
     const region = this.#regions[slot];
-    return region?.level === 1 ? { host: region.host, mode: region.mode } : undefined;
-  }
-  /** Says once of a small region that it may be made anew before it has been entered REGION_HOT times. */
-  wantsMore(slot: number): boolean {
-    const at = (this.#o.area + S.REGION_COUNTS + slot * 4) >> 2;
-    if (this.identity(slot) === undefined || this.enteredAt(slot) >= S.REGION_HOT) return false;
-    this.#i32[at] = S.REGION_HOT;
-    return true;
+    if (region === undefined || region.level !== 1 || region.asked) return undefined;
+    region.asked = true;
+    return { host: region.host, mode: region.mode };
   }
   /** Lets a region become hot again. */
   countAgain(host: number, mode: number): void {
-    const slot = this.slotAt(host, mode);
-    if (slot !== 0) this.#i32[(this.#o.area + S.REGION_COUNTS + slot * 4) >> 2] = 0;
+    const region = this.#byKey.get(keyOf(host, mode));
+    if (region === undefined) return;
+    region.asked = false;
+    this.#i32[(this.#o.area + S.REGION_COUNTS + region.slot * 4) >> 2] = 0;
   }
 
   /** How often the region in `slot` was entered. */
@@ -203,6 +202,7 @@ export class RegionTable {
       host,
       mode,
       level: source.level,
+      asked: false,
       seen: -1,
       ranges: source.ranges.map((range) => ({ host: range.host >>> 0, bytes: range.bytes.length })),
       module,
