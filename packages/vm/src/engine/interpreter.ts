@@ -262,8 +262,7 @@ export class Interpreter implements MemoryUnit {
     this.#boundaries[this.#nextBoundary] = rip;
     this.#nextBoundary = (this.#nextBoundary + 1) % REMEMBERED_BOUNDARIES;
     if (!seen) return;
-    const hash = Number((rip ^ BigInt.asUintN(64, rip >> 12n)) & BigInt(S.JUMP_CACHE_ENTRIES - 1));
-    const entry = (this.area + S.JUMP_CACHE + hash * 16) >> 2;
+    const entry = this.regions.jumpEntry(rip) >> 2;
     if (this.#i64[entry >> 1] !== rip || this.#i32[entry + 3] !== this.#get(S.JUMP_KEY)) return;
     const value = this.#i32[entry + 2] as number;
     if ((value & 1) !== 0) {

@@ -44,6 +44,32 @@ export const HAS_ERROR_CODE: number = 0x100;
 /** Set in FAULT where the vector alone may be 0 (#DE). */
 export const RAISED: number = 0x200;
 
+/** Instructions that load (zero-extended) and store the low bytes of an i64, by their number. */
+export const LOAD: Readonly<Record<number, string>> = {
+  1: 'i64.load8_u',
+  2: 'i64.load16_u',
+  4: 'i64.load32_u',
+  8: 'i64.load',
+};
+export const STORE: Readonly<Record<number, string>> = {
+  1: 'i64.store8',
+  2: 'i64.store16',
+  4: 'i64.store32',
+  8: 'i64.store',
+};
+/** Numbers of the general registers that operands name by themselves; AH is in that of AL. */
+export const FIXED_REGISTER: Readonly<Record<string, number>> = {
+  AL: 0,
+  AX: 0,
+  EAX: 0,
+  rAX: 0,
+  CL: 1,
+  rCX: 1,
+  DX: 2,
+  rDX: 2,
+  AH: 0,
+};
+
 export abstract class Ops extends B {
   #form!: Form;
   #size = 0;

@@ -3,30 +3,13 @@
  * Hot handlers get memory accesses inline; the others call the warm functions of engine/mmu.
  */
 import { apply, call, E, i32, i64, select } from '../../x86/expr.ts';
-import { type Form, Ops, VECTOR, vectorOf } from '../../x86/ops.ts';
+import { FIXED_REGISTER, type Form, LOAD, Ops, STORE, VECTOR, vectorOf } from '../../x86/ops.ts';
 import { SYSTEM_NAMES } from '../../x86/system-names.ts';
 import * as S from '../../x86/state.ts';
 import { addressMask, addressSum } from './record-fields.ts';
 import { tlbEntry, tlbHost, tlbOffset } from '../mmu/access.ts';
 
 const { REC } = S;
-const FIXED_REGISTER: Readonly<Record<string, number>> = {
-  AL: 0,
-  AX: 0,
-  EAX: 0,
-  rAX: 0,
-  CL: 1,
-  rCX: 1,
-  DX: 2,
-  rDX: 2,
-  AH: 4,
-};
-const LOAD: Readonly<Record<number, string>> = {
-  1: 'i64.load8_u',
-  2: 'i64.load16_u',
-  4: 'i64.load32_u',
-  8: 'i64.load',
-};
 
 /** The record being executed. */
 export const RECORD: E = new E('rec', 'i32');
@@ -126,7 +109,7 @@ export class InterpOps extends Ops {
     if (value.ty === 'v128') this.hostStore('v128.store', at, value);
     else if ('PQN'.includes(spec.kind)) this.hostStore('i64.store', at, value);
     else if (bytes === 4) this.hostStore('i64.store', at, value.zeroExtend(4));
-    else this.hostStore(bytes === 8 ? 'i64.store' : `i64.store${bytes * 8}`, at, value);
+    else this.hostStore(STORE[bytes] as string, at, value);
   }
 
   getLow(i: number, bytes: 4 | 8): E {
@@ -206,8 +189,7 @@ export class InterpOps extends Ops {
         this.callVoid('store_slow', va, v, i32(bytes));
         this.#faultCheck();
       },
-      () =>
-        this.hostStore(bytes === 8 ? 'i64.store' : `i64.store${bytes * 8}`, tlbHost(this, entry, offset), v),
+      () => this.hostStore(STORE[bytes] as string, tlbHost(this, entry, offset), v),
     );
   }
   load128(va: E): E {
@@ -267,7 +249,7 @@ export class InterpOps extends Ops {
         this.callVoid('store_slow', this.address(0), v, i32(bytes));
         this.#faultCheck();
       },
-      () => this.hostStore(bytes === 8 ? 'i64.store' : `i64.store${bytes * 8}`, host, v),
+      () => this.hostStore(STORE[bytes] as string, host, v),
     );
   }
 

@@ -5,22 +5,10 @@
  */
 import { type B, type Definition, define } from '../../x86/block.ts';
 import { apply, call, E, i32, i64 } from '../../x86/expr.ts';
-import { vectorOf, VECTOR, HAS_ERROR_CODE } from '../../x86/ops.ts';
+import { HAS_ERROR_CODE, LOAD, STORE, VECTOR, vectorOf } from '../../x86/ops.ts';
 import * as S from '../../x86/state.ts';
 import { DEVICE, pageFlag } from './walk.ts';
 
-const LOAD: Readonly<Record<number, string>> = {
-  1: 'i64.load8_u',
-  2: 'i64.load16_u',
-  4: 'i64.load32_u',
-  8: 'i64.load',
-};
-const STORE: Readonly<Record<number, string>> = {
-  1: 'i64.store8',
-  2: 'i64.store16',
-  4: 'i64.store32',
-  8: 'i64.store',
-};
 const WRITE = 1;
 const CODE = 4;
 

@@ -30,16 +30,3 @@ export const LOCAL_TYPES: readonly Ty[] = [
   'i64',
   'i32',
 ];
-
-/** Numbers of registers that operands name by themselves. */
-export const FIXED: Readonly<Record<string, number>> = {
-  AL: 0,
-  AX: 0,
-  EAX: 0,
-  rAX: 0,
-  CL: 1,
-  rCX: 1,
-  DX: 2,
-  rDX: 2,
-  AH: 0,
-};

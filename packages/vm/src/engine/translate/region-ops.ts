@@ -6,12 +6,12 @@
 import { apply, call, E, i32, i64, local } from '../../x86/expr.ts';
 import type { End, Stmt } from '../../x86/block.ts';
 import { NO_REGISTER, RIP_BASE } from '../../x86/decode.ts';
-import { type Form, VECTOR, vectorOf } from '../../x86/ops.ts';
+import { FIXED_REGISTER, type Form, LOAD, STORE, VECTOR, vectorOf } from '../../x86/ops.ts';
 import { OPERAND_BIT, ROW_BIT } from '../../x86/row.ts';
 import * as S from '../../x86/state.ts';
 import type { Instruction } from './instruction.ts';
 import { FlagOps, type Flags, NotTranslatable } from './flag-ops.ts';
-import { FIXED, LOCAL, LOCAL_TYPES } from './locals.ts';
+import { LOCAL, LOCAL_TYPES } from './locals.ts';
 
 /** A place where execution may leave in front of an instruction. */
 export interface SideExit {
@@ -25,18 +25,6 @@ const BUDGET = local('i32', LOCAL.BUDGET);
 const TLB = local('i32', LOCAL.TLB);
 /** Linear RIP of the region's entry. */
 export const BASE: E = local('i64', LOCAL.BASE);
-const LOAD: Readonly<Record<number, string>> = {
-  1: 'i64.load8_u',
-  2: 'i64.load16_u',
-  4: 'i64.load32_u',
-  8: 'i64.load',
-};
-const STORE: Readonly<Record<number, string>> = {
-  1: 'i64.store8',
-  2: 'i64.store16',
-  4: 'i64.store32',
-  8: 'i64.store',
-};
 const WRITE = 0x100;
 const REGISTERS = LOCAL_TYPES.slice(0, LOCAL.XMM + 16).map((ty, i) => local(ty, i));
 /** Of a linear address shifted right by 7: the place of its entry in the TLB. */
@@ -207,7 +195,7 @@ export class RegionOps extends FlagOps {
     const spec = this.operand(i);
     const insn = this.#insn;
     if (spec.kind === 'fixed') {
-      const n = FIXED[spec.size];
+      const n = FIXED_REGISTER[spec.size];
       if (n === undefined) throw new NotTranslatable();
       return n;
     }

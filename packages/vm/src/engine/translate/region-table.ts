@@ -314,10 +314,14 @@ export class RegionTable {
     for (const region of [...this.#byKey.values()]) this.#drop(region);
   }
 
+  /** Host address of the jump-cache entry for `rip` (mmu/fetch.ts). */
+  jumpEntry(rip: bigint): number {
+    const index = Number((rip ^ (BigInt.asUintN(64, rip) >> 12n)) & BigInt(S.JUMP_CACHE_ENTRIES - 1));
+    return this.#o.area + S.JUMP_CACHE + index * 16;
+  }
   /** The run loop looks anew at what is at `rip`. */
   forgetJump(rip: bigint): void {
-    const index = Number((rip ^ (BigInt.asUintN(64, rip) >> 12n)) & BigInt(S.JUMP_CACHE_ENTRIES - 1));
-    this.#i32[(this.#o.area + S.JUMP_CACHE + index * 16 + 12) >> 2] = 0;
+    this.#i32[(this.jumpEntry(rip) + 12) >> 2] = 0;
   }
 
   /** Evicts modules none of whose regions ran since the last look at them, until there is room. */
