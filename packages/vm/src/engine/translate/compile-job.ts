@@ -33,8 +33,6 @@ export function compileJob(
   let translated = started;
   try {
     source.setPaging(job.paging);
-    // the process may be gone by now, and its page tables with it
-    for (const { rip, host } of job.requests) source.assume(rip, host);
     const module = translate(source, job.requests, options);
     translated = nowNs();
     const compiled = module === null ? null : new wasm.Module(module.bytes);
@@ -59,11 +57,7 @@ export function compileJob(
   }
 }
 
-/** Without the module's bytes, unless they are wanted, and with ranges that do not drag a larger buffer along. */
+/** Without the module's bytes, unless they are wanted. */
 function sendable(module: TranslatedModule, withBytes: boolean): TranslatedModule {
-  const regions = module.regions.map((region) => ({
-    ...region,
-    ranges: region.ranges.map(({ host, bytes }) => ({ host, bytes: bytes.slice() })),
-  }));
-  return { ...module, bytes: withBytes ? module.bytes : new Uint8Array(0), regions };
+  return withBytes ? module : { ...module, bytes: new Uint8Array(0) };
 }

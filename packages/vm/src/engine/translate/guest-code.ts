@@ -52,11 +52,6 @@ export class GuestCode implements CodeSource {
     this.#pages.clear();
   }
 
-  /** The code byte at `rip` was at `host` when somebody executed it: what page tables say of its page does not count. */
-  assume(rip: bigint, host: number): void {
-    this.#pages.set(rip >> 12n, host - Number(rip & 0xfffn));
-  }
-
   get tlb(): number | undefined {
     return this.#paging.cpl === 3 ? this.#area + S.TLB : undefined;
   }

@@ -34,7 +34,10 @@ function join(high: number, low: number): number | bigint {
   return high === 0 ? low >>> 0 : BigInt.asIntN(64, (BigInt(high) << 32n) | BigInt(low >>> 0));
 }
 
-/** Reads instructions of 64-bit code at offsets from the entry, and notes which bytes it has read. */
+/**
+ * Reads instructions of 64-bit code at offsets from the entry. The guest may run and write its code meanwhile: each page
+ * is copied when it is first read, so that what is decoded and what `bytes` gives are the same.
+ */
 export class InstructionReader {
   readonly #source: CodeSource;
   /** Of the entry: its place in its page, and the page's number. */
@@ -44,11 +47,18 @@ export class InstructionReader {
   readonly #known = new Map<number, Instruction | null>();
   /** Linear page number relative to the entry's → host address, 0 = not there. */
   readonly #pages = new Map<number, number>();
+  /** Host address of a page → its bytes. */
+  readonly #copies = new Map<number, Uint8Array>();
 
-  constructor(source: CodeSource, entry: bigint) {
+  /**
+   * @param entry linear address of the region's entry
+   * @param host of its first byte when somebody executed it: what page tables say of its page now does not count
+   */
+  constructor(source: CodeSource, entry: bigint, host: number) {
     this.#source = source;
     this.#inPage = Number(entry & 0xfffn);
     this.#entryPage = entry >> 12n;
+    this.#pages.set(0, (host >>> 0) - this.#inPage);
   }
 
   /** Distance of a linear address from the entry; NaN when it is too far. */
@@ -86,21 +96,36 @@ export class InstructionReader {
     return known;
   }
 
+  /** Up to the end of its page, the `length` bytes of code at host address `host` as they were decoded. */
+  bytes(host: number, length: number): Uint8Array {
+    const inPage = host & (PAGE - 1);
+    return this.#page(host - inPage).slice(inPage, Math.min(inPage + length, PAGE));
+  }
+
+  #page(host: number): Uint8Array {
+    let copy = this.#copies.get(host);
+    if (copy === undefined) {
+      copy = this.#source.u8.slice(host, host + PAGE);
+      this.#copies.set(host, copy);
+    }
+    return copy;
+  }
+
   #decode(offset: number): Instruction | null {
     const host = this.hostOf(offset);
     if (host === 0) return null;
-    const { u8 } = this.#source;
-    const pageEnd = host - (host & (PAGE - 1)) + PAGE;
-    let bytes = u8;
-    let at = host;
-    let end = pageEnd;
-    if (pageEnd - host < 15) {
-      const second = this.hostOf(offset + pageEnd - host);
-      bytes = new Uint8Array(32);
-      bytes.set(u8.subarray(host, pageEnd));
-      if (second !== 0) bytes.set(u8.subarray(second, second + 16), pageEnd - host);
+    let at = host & (PAGE - 1);
+    let bytes = this.#page(host - at);
+    let end = PAGE;
+    const here = PAGE - at;
+    if (here < 15) {
+      const second = this.hostOf(offset + here);
+      const joined = new Uint8Array(32);
+      joined.set(bytes.subarray(at));
+      if (second !== 0) joined.set(this.#page(second).subarray(0, 16), here);
+      bytes = joined;
       at = 0;
-      end = second === 0 ? pageEnd - host : 16;
+      end = second === 0 ? here : 16;
     }
     if (!this.#decoder.decode(bytes, at, end, 2)) return null;
     const { out } = this.#decoder;

@@ -89,7 +89,7 @@ function translateRegion(
   regionType: number,
 ): { readonly region: TranslatedRegion; readonly body: FunctionBody } | null {
   if (request.mode !== TRANSLATED_MODE) return null;
-  const reader = new InstructionReader(source, request.rip);
+  const reader = new InstructionReader(source, request.rip, request.host);
   const heat = (offset: number): number => {
     const host = reader.hostOf(offset);
     return host === 0 ? 0 : source.heat(host, request.mode);
@@ -138,7 +138,7 @@ function translateRegion(
     mode: request.mode,
     level: request.level ?? 1,
     pages: pagesOf(reader, parts),
-    ranges: rangesOf(source, reader, parts),
+    ranges: rangesOf(reader, parts),
     members: used.map((block) => reader.hostOf(block.offset)),
     blocks: used.length,
     instructions: staged.reduce((sum, s) => sum + s.count, 0),
@@ -176,14 +176,14 @@ function pagesOf(reader: InstructionReader, parts: readonly Extent[]): RegionPag
   return [...deltas].sort((a, b) => a - b).map((delta) => ({ delta, host: reader.hostPage(delta) }));
 }
 
-function rangesOf(source: CodeSource, reader: InstructionReader, parts: readonly Extent[]): RegionRange[] {
+function rangesOf(reader: InstructionReader, parts: readonly Extent[]): RegionRange[] {
   const ranges: RegionRange[] = [];
   for (const [start, end] of parts) {
     for (let at = start; at < end; ) {
       const host = reader.hostOf(at);
-      const bytes = Math.min(end - at, 0x1000 - (host & 0xfff));
-      ranges.push({ host, bytes: source.u8.slice(host, host + bytes) });
-      at += bytes;
+      const bytes = reader.bytes(host, end - at);
+      ranges.push({ host, bytes });
+      at += bytes.length;
     }
   }
   return ranges;
