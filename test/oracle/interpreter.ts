@@ -76,6 +76,7 @@ export class InterpreterRunner {
       hooks: {
         mmioRead: () => 0xffffffff,
         mmioWrite: () => {},
+        clockNs: () => 0,
         watch: () => {},
         system: (operation, record) => {
           const name = SYSTEM_NAMES[operation] ?? `operation ${operation}`;

@@ -7,6 +7,7 @@
  *   an instruction that meets device memory                  alone
  *   a cold operation after which somebody wants attention    ends its block
  */
+import type { Clock } from '../base/ports.ts';
 import type { CountedEvent } from '../machine/deterministic.ts';
 import type { MemoryLayout } from '../machine/layout.ts';
 import type { VcpuMailbox } from '../machine/mailbox.ts';
@@ -174,6 +175,14 @@ export class CountedRun {
     interpreter.leaveSoon();
     if (status === STATUS.NEXT) cpu.rip = cpu.nextRip(record);
     return STATUS.JUMP;
+  }
+
+  /** The time inside a block, for an instruction `before` instructions from where the budget was last counted. */
+  clockNs(clock: Clock, before: number): number {
+    this.#inBlock = before;
+    const ns = clock.nowNs();
+    this.#inBlock = 0;
+    return ns;
   }
 
   #wantsAttention(): boolean {

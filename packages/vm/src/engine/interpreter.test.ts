@@ -23,7 +23,7 @@ function machine(): {
     module,
     layout,
     index: 0,
-    hooks: { mmioRead: () => 0, mmioWrite: () => {}, system: () => 0, watch: () => {} },
+    hooks: { mmioRead: () => 0, mmioWrite: () => {}, system: () => 0, clockNs: () => 0, watch: () => {} },
   });
   const cs = vcpu.area + S.SEGMENTS + S.SEG.CS * S.SEGMENT_STRIDE;
   view.setUint32(cs + S.SEG_ATTRIBUTES, 0xa09b, true);
@@ -142,7 +142,13 @@ test('a module generated from other tables is refused', () => {
   bytes[at] = bytes[at] === 0x30 ? 0x31 : 0x30;
   const layout = layoutMemory(16 << 20);
   const memory = new wasm.Memory({ initial: layout.wasmPages, maximum: layout.wasmPages, shared: true });
-  const hooks = { mmioRead: () => 0, mmioWrite: () => {}, system: () => 0, watch: () => {} };
+  const hooks = {
+    mmioRead: () => 0,
+    mmioWrite: () => {},
+    system: () => 0,
+    clockNs: () => 0,
+    watch: () => {},
+  };
   assert.throws(() => new Interpreter({ memory, module: new wasm.Module(bytes), layout, index: 0, hooks }), {
     code: 'ENGINE_UNAVAILABLE',
   });

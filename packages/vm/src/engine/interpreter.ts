@@ -42,6 +42,8 @@ export interface InterpreterHooks {
   mmioWrite(low: number, high: number, bytes: number, value: number): void;
   /** A cold instruction; gives STATUS (unit.ts). */
   system(operation: number, record: number): number;
+  /** The guest's clock. @param before instructions of the block under way that are retired but not taken off the budget */
+  clockNs(before: number): number;
   /** A data access while data breakpoints are armed. */
   watch(low: number, high: number, bytes: number, write: number): void;
 }
@@ -119,6 +121,7 @@ export class Interpreter implements MemoryUnit {
         mmio_write: (_cpu: number, low: number, high: number, bytes: number, value: number) =>
           hooks.mmioWrite(low >>> 0, high >>> 0, bytes, value),
         system: (_cpu: number, operation: number, record: number) => hooks.system(operation, record),
+        clock_ns: (_cpu: number, before: number) => hooks.clockNs(before),
         code_written: (_cpu: number, host: number, bytes: number) => this.code.written(host, bytes),
         watch: (_cpu: number, low: number, high: number, bytes: number, write: number) =>
           hooks.watch(low >>> 0, high >>> 0, bytes, write),

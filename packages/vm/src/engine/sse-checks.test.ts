@@ -28,7 +28,7 @@ const vcpu = new Interpreter({
   module,
   layout,
   index: 0,
-  hooks: { mmioRead: () => 0, mmioWrite: () => {}, system: () => 0, watch: () => {} },
+  hooks: { mmioRead: () => 0, mmioWrite: () => {}, system: () => 0, clockNs: () => 0, watch: () => {} },
 });
 view.setUint32(vcpu.area + S.SEGMENTS + S.SEG.CS * S.SEGMENT_STRIDE + S.SEG_ATTRIBUTES, 0xa09b, true);
 view.setBigUint64(vcpu.area + S.EFER, 0x500n, true);

@@ -94,6 +94,8 @@ class InterpretedVcpu implements SoftVcpu {
           this.#counted === undefined
             ? this.#system.operation(operation, record)
             : this.#counted.operation(operation, record),
+        clockNs: (before) =>
+          this.#counted === undefined ? this.#clock.nowNs() : this.#counted.clockNs(this.#clock, before),
         watch: (low, high, bytes, write) =>
           this.#watch((BigInt(high) << 32n) | BigInt(low), bytes, write !== 0),
       },

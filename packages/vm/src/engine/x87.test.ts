@@ -19,7 +19,13 @@ class Machine {
   constructor() {
     const layout = layoutMemory(16 << 20);
     const memory = new wasm.Memory({ initial: layout.wasmPages, maximum: layout.wasmPages, shared: true });
-    const hooks = { mmioRead: () => 0, mmioWrite: () => {}, system: () => 0, watch: () => {} };
+    const hooks = {
+      mmioRead: () => 0,
+      mmioWrite: () => {},
+      system: () => 0,
+      clockNs: () => 0,
+      watch: () => {},
+    };
     this.view = new DataView(memory.buffer);
     this.ram = layout.ramOffset;
     this.vcpu = new Interpreter({ memory, module, layout, index: 0, hooks });

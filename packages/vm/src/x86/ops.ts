@@ -200,6 +200,8 @@ export abstract class Ops extends B {
   requireCpl0(): void {
     this.raiseIf(this.state32(S.CPL), VECTOR.GP, 0);
   }
+  /** The time-stamp counter, i64. */
+  abstract timestamp(): E;
   /** Hands the instruction to TypeScript (engine/system): ends it. `name` is a key of SYSTEM_OPERATIONS. */
   abstract system(name: string): void;
 

@@ -69,6 +69,9 @@ export const MSR_SYSENTER_EIP: number = 0x12c8;
 export const MSR_TSC_AUX: number = 0x12d0;
 /** Added to the TSC that the clock port gives, i64. */
 export const TSC_OFFSET: number = 0x12d8;
+/** Clock time (ns) at which the TSC without TSC_OFFSET was 0, and its ticks per nanosecond; f64 each (engine/system/tsc.ts). */
+export const TSC_START: number = 0x12e0;
+export const TSC_SCALE: number = 0x12e8;
 
 /** Run control, i32 each. */
 export const BUDGET: number = 0x1400; // instructions until the run loop must leave
@@ -129,6 +132,8 @@ export const KEY_KERNEL: number = 0x14e8;
 export const KEY_USER: number = 0x14ec;
 /** 1 = code below CPL 3 was fetched from a page that a change of CR3 may move: not global, or low. i32 */
 export const KERNEL_CODE_MOVES: number = 0x14f0;
+/** BUDGET when generated code last delivered an exception, i32. */
+export const FAULT_BUDGET: number = 0x14f8;
 
 /** 1 = translated regions may be entered, i32. */
 export const REGIONS_ON: number = 0x14f4;

@@ -39,8 +39,6 @@ export const SYSTEM_NAMES: readonly string[] = [
   'POPF',
   // what depends on the model and the clock (engine/system/identity.ts, msr.ts)
   'CPUID',
-  'RDTSC',
-  'RDTSCP',
   'RDPMC',
   'RDMSR',
   'WRMSR',

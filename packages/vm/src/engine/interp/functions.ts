@@ -6,7 +6,9 @@ import { FETCH_DEFINITIONS } from '../mmu/fetch.ts';
 import { SEGMENT_DEFINITIONS } from '../mmu/segment.ts';
 import { WALK_DEFINITIONS } from '../mmu/walk.ts';
 import { FLAG_DEFINITIONS } from '../translate/flags.ts';
+import { GATE_DEFINITIONS } from './gates.ts';
 import { MICRO_DEFINITIONS } from './micro.ts';
+import { TIMESTAMP_DEFINITIONS } from './timestamp.ts';
 
 export const WARM_DEFINITIONS: readonly Definition[] = [
   ...WALK_DEFINITIONS,
@@ -15,5 +17,7 @@ export const WARM_DEFINITIONS: readonly Definition[] = [
   ...SEGMENT_DEFINITIONS,
   ...MICRO_DEFINITIONS,
   ...FLAG_DEFINITIONS,
+  ...GATE_DEFINITIONS,
+  ...TIMESTAMP_DEFINITIONS,
   ...DEFINITIONS,
 ];

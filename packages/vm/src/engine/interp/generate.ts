@@ -28,6 +28,7 @@ const IMPORTS: readonly { name: string; params: readonly Ty[]; result: Ty | null
   { name: 'mmio_write', params: ['i32', 'i32', 'i32', 'i32'], result: null },
   { name: 'system', params: ['i32', 'i32'], result: 'i32' },
   { name: 'code_written', params: ['i32', 'i32'], result: null },
+  { name: 'clock_ns', params: ['i32'], result: 'f64' },
   { name: 'watch', params: ['i32', 'i32', 'i32', 'i32'], result: null },
 ];
 /**
@@ -290,9 +291,9 @@ function runLoop(
   a.get(CPU);
   a.get(RIP_LOCAL);
   a.call(functionIndex('find_block'));
-  orNoBlock(a);
+  orNoBlock(a, functionIndex('deliver_fault'));
   a.op(0x0b); // end
-  enterRegion(a, functionIndex('plain_block'), functionIndex('count_left'), types.region);
+  enterRegion(a, functionIndex, types.region);
   countHeat(a);
   a.get(CPU);
   a.get(RIP_LOCAL);
@@ -361,6 +362,10 @@ function runLoop(
   a.get(CPU);
   a.get(REC_LOCAL);
   a.store(S.RECORD);
+  a.get(CPU);
+  a.get(REC_LOCAL);
+  a.call(functionIndex('deliver_fault'));
+  a.op(0x0d, 1); // br_if lookup
   a.i32(RUN_EXIT.RECORD);
   a.op(0x0f, 0x0b, 0x0b, 0x00); // return, end next, end lookup, unreachable
   return {
@@ -372,10 +377,21 @@ function runLoop(
   };
 }
 
-/** REC = the value on the stack; without one leaves, FAULT or FETCH_HOST tell why. */
-function orNoBlock(a: Assembler): void {
+/**
+ * REC = the value on the stack. Without one delivers the fault, or leaves: FAULT or FETCH_HOST tell why. The loop is two
+ * labels further out.
+ */
+function orNoBlock(a: Assembler, deliverFault: number): void {
   a.tee(REC_LOCAL);
   a.op(0x45, 0x04, 0x40); // eqz, if
+  a.get(CPU);
+  a.i32(0);
+  a.call(deliverFault);
+  a.op(0x04, 0x40); // if
+  a.i32(0);
+  a.set(BYPASS_LOCAL);
+  a.br(3); // lookup
+  a.op(0x0b); // end
   a.get(CPU);
   a.i32(0);
   a.store(S.RECORD);
@@ -384,7 +400,7 @@ function orNoBlock(a: Assembler): void {
 }
 
 /** If REC is slot << 3 | 1: runs the region and looks its RIP up; to bypass it, REC becomes the record of its block. */
-function enterRegion(a: Assembler, plainBlock: number, countLeft: number, type: number): void {
+function enterRegion(a: Assembler, functionIndex: (name: string) => number, type: number): void {
   const add64 = (offset: number, value: () => void): void => {
     a.get(CPU);
     a.get(CPU);
@@ -443,14 +459,14 @@ function enterRegion(a: Assembler, plainBlock: number, countLeft: number, type: 
   a.op(0x0b); // end
   a.get(CPU);
   a.get(RIP_LOCAL);
-  a.call(plainBlock);
-  orNoBlock(a);
+  a.call(functionIndex('plain_block'));
+  orNoBlock(a, functionIndex('deliver_fault'));
   a.op(0x0b); // end
   a.get(BYPASS_LOCAL);
   a.op(0x04, 0x40); // if
   a.get(CPU);
   a.get(REC_LOCAL);
-  a.call(countLeft);
+  a.call(functionIndex('count_left'));
   a.i32(0);
   a.set(BYPASS_LOCAL);
   a.op(0x0b); // end

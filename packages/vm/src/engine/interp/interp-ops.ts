@@ -153,6 +153,10 @@ export class InterpOps extends Ops {
     return index >= S.SEG.FS ? base : this.let(select(this.state32(S.CODE_MODE).eq(2), i64(0), base));
   }
 
+  timestamp(): E {
+    return this.let(call('read_tsc', 'i64', this.#field16(REC.COUNT)));
+  }
+
   // ---- memory ----
 
   load(bytes: number, va: E): E {

@@ -9,7 +9,7 @@ import * as S from '../../x86/state.ts';
 import { generateInterpreter } from '../interp/generate.ts';
 import { Interpreter } from '../interpreter.ts';
 import { Cpu, createSystem } from './index.ts';
-import { longModeRecord } from './machine.fixture.ts';
+import { longModeRecord, setGate } from './machine.fixture.ts';
 
 const CODE = 0x4000;
 const STACK = 0x7000;
@@ -32,6 +32,7 @@ function machine() {
         cold++;
         return system.operation(id, record);
       },
+      clockNs: () => 0,
       watch: () => {},
     },
   });
@@ -84,6 +85,17 @@ function visible(cpu: Cpu, fault: boolean): unknown {
   };
 }
 
+/** Pseudo-random numbers below what is asked for. */
+function numbers(): (below: number) => number {
+  let x = 88172645;
+  return (below) => {
+    x ^= x << 13;
+    x ^= x >>> 17;
+    x ^= x << 5;
+    return (x >>> 0) % below;
+  };
+}
+
 const INSTRUCTIONS: Readonly<Record<string, readonly number[]>> = {
   SYSCALL: [0x0f, 0x05],
   SYSRET: [0x48, 0x0f, 0x07],
@@ -92,13 +104,7 @@ const INSTRUCTIONS: Readonly<Record<string, readonly number[]>> = {
 
 test('generated and cold SYSCALL, SYSRET and IRET come to the same', () => {
   const { cpu, system, interpreter, ram, cold } = machine();
-  let x = 88172645;
-  const next = (below: number): number => {
-    x ^= x << 13;
-    x ^= x >>> 17;
-    x ^= x << 5;
-    return (x >>> 0) % below;
-  };
+  const next = numbers();
   const fast: Record<string, number> = {};
   Object.entries(INSTRUCTIONS).forEach(([, bytes], i) => {
     bytes.forEach((byte, n) => {
@@ -166,4 +172,76 @@ test('generated and cold SYSCALL, SYSRET and IRET come to the same', () => {
   }
   for (const name of Object.keys(INSTRUCTIONS))
     assert.ok((fast[name] ?? 0) > 50, `${name} took the fast path`);
+});
+
+const NOP = 0x90;
+const IDT = 0x3000;
+const TSS = 0x2000;
+const UNDEFINED = 6;
+const PROTECTION = 13;
+
+test('exceptions delivered by generated code and by TypeScript come to the same', () => {
+  const { cpu, system, interpreter, ram } = machine();
+  const next = numbers();
+  const oneOf = <T>(usual: T, ...others: T[]): T =>
+    next(4) === 0 ? (others[next(others.length)] as T) : usual;
+  // UD2 has no error code, HLT at CPL 3 has one
+  [
+    [NOP, 0x0f, 0x0b],
+    [NOP, 0xf4],
+  ].forEach((bytes, i) => {
+    bytes.forEach((byte, n) => {
+      ram.setUint8(CODE + i * 16 + n, byte);
+    });
+  });
+  let fast = 0;
+  for (let round = 0; round < 4000; round++) {
+    const cpl = next(2) === 0 ? 3 : 0;
+    const index = cpl === 3 ? next(2) : 0;
+    const vector = index === 0 ? UNDEFINED : PROTECTION;
+    const state = longModeRecord(cpl);
+    const stack = BigInt(oneOf(STACK, STACK + 8, 0x6008, 0x6ff4));
+    const kernel = { selector: 0x10, base: 0n, limit: 0xffff_ffff, attributes: 0xa9b };
+    system.load({
+      ...state,
+      cr0: 0x11n | oneOf(0n, 1n << 18n),
+      cr4: next(2) === 0 ? 0x20_0020n : 0x20n,
+      rip: BigInt(CODE + index * 16),
+      gpr: state.gpr.map((value, n) => (n === 4 ? stack : value)),
+      rflags: BigInt(oneOf(0x202, next(0x40_0000) & ~0x2_0100) | next(0x1000) | 2) & ~0x100n,
+      cs: cpl === 0 ? kernel : state.cs,
+      idtr: { base: BigInt(IDT), limit: oneOf(0xfff, 0x60) },
+      tr: { ...state.tr, limit: oneOf(0x67, 10) },
+    });
+    setGate(ram, vector, oneOf(0x8e, 0x8f, 0xee, 0x0e, 0x8c), oneOf(0, 0, 1));
+    if (next(8) === 0) ram.setUint32(IDT + vector * 16 + 8, 0x8000, true);
+    ram.setUint16(IDT + vector * 16 + 2, oneOf(0x10, 0x18, 0x33, 0x11, 0, 0x14), true);
+    ram.setBigUint64(TSS + 4, oneOf(0x8000n, 0x8004n, 0x8018n, 0x8000_0000_0000n), true);
+    ram.setBigUint64(TSS + 0x24, 0x9000n, true);
+    cpu.set32(S.FAULT_BUDGET, -1);
+    const before = new Uint8Array(cpu.memory.buffer, cpu.base + S.GPR, S.REGISTERS_END - S.GPR).slice();
+    const stacks = new Uint8Array(ram.buffer, ram.byteOffset + 0x5000, 0x5000);
+    stacks.fill(0xcc);
+    // used up by the NOP: nothing of the handler is executed
+    cpu.set32(S.BUDGET, 1);
+    const result = interpreter.run();
+    const delivered = result === 'boundary';
+    if (delivered) fast++;
+    else system.deliverException();
+    const generated = { ...(visible(cpu, false) as object), stacks: stacks.slice() };
+    new Uint8Array(cpu.memory.buffer, cpu.base + S.GPR, before.length).set(before);
+    stacks.fill(0xcc);
+    cpu.rip = BigInt(CODE + index * 16 + 1);
+    cpu.set32(S.BUDGET, 0);
+    if (index === 0) cpu.fault(UNDEFINED);
+    else cpu.faultCode(PROTECTION, 0);
+    system.deliverException();
+    assert.deepEqual(
+      generated,
+      { ...(visible(cpu, false) as object), stacks: stacks.slice() },
+      `round ${round}`,
+    );
+  }
+  assert.ok(fast > 200, `${fast} of them by generated code`);
+  assert.ok(fast < 3800, `not all`);
 });

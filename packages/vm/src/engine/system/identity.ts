@@ -1,4 +1,4 @@
-/** CPUID, the time-stamp counter, performance counters (none), random numbers, hypercalls. */
+/** CPUID, performance counters (none), random numbers, hypercalls. */
 import type { Clock, Randomness } from '../../base/ports.ts';
 import type { CpuModel, CpuidLeaf } from '../../machine/vcpu.ts';
 import { VECTOR } from '../../x86/ops.ts';
@@ -65,11 +65,6 @@ export class Identity {
     const cpu = this.#cpu;
     return {
       CPUID: () => this.#cpuid(),
-      RDTSC: () => this.#readTsc(),
-      RDTSCP: () => {
-        cpu.setGpr(RCX, cpu.get64(S.MSR_TSC_AUX) & 0xffff_ffffn);
-        return this.#readTsc();
-      },
       // There are no counters: privileged or not, every index is invalid.
       RDPMC: () => cpu.faultCode(VECTOR.GP, 0),
       RDRAND: (record) => this.#readRandom(record),
@@ -101,14 +96,6 @@ export class Identity {
     cpu.setGpr32(RBX, ebx);
     cpu.setGpr32(RCX, ecx);
     cpu.setGpr32(RDX, edx);
-    return STATUS.NEXT;
-  }
-
-  #readTsc(): number {
-    const cpu = this.#cpu;
-    const value = this.#tsc.now();
-    cpu.setGpr(RAX, value & 0xffff_ffffn);
-    cpu.setGpr(RDX, value >> 32n);
     return STATUS.NEXT;
   }
 

@@ -1,4 +1,7 @@
-/** The time-stamp counter: a linear function of the clock port, moved by TSC_OFFSET. */
+/**
+ * The time-stamp counter: a linear function of the clock port, moved by TSC_OFFSET. RDTSC computes it in generated code
+ * (engine/interp/timestamp.ts), by the same steps.
+ */
 import type { Clock } from '../../base/ports.ts';
 import * as S from '../../x86/state.ts';
 import type { Cpu } from './cpu.ts';
@@ -16,6 +19,8 @@ export class TimeStampCounter {
     this.#clock = clock;
     this.khz = khz;
     this.#startNs = clock.nowNs();
+    cpu.area.setFloat64(S.TSC_START, this.#startNs, true);
+    cpu.area.setFloat64(S.TSC_SCALE, khz / 1e6, true);
   }
 
   #ticksAt(ns: number): bigint {

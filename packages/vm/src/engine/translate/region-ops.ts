@@ -144,6 +144,11 @@ export class RegionOps extends FlagOps {
   system(): void {
     this.leave();
   }
+  /** Where instructions are counted exactly the count is in a local: the interpreter reads the clock. */
+  timestamp(): E {
+    this.if(this.state32(S.EXACT_COUNT), () => this.leave());
+    return this.let(call('read_tsc', 'i64', i32(0)));
+  }
 
   // ---- registers ----
 

@@ -40,7 +40,7 @@ export function regionMachine(
     module: interpreter,
     layout,
     index: 0,
-    hooks: { mmioRead: () => 0, mmioWrite: () => {}, system: () => 0, watch: () => {} },
+    hooks: { mmioRead: () => 0, mmioWrite: () => {}, system: () => 0, clockNs: () => 0, watch: () => {} },
     translation: { options, translate, nowNs: () => ns++, compiler },
   });
   const cs = vcpu.area + S.SEGMENTS + S.SEG.CS * S.SEGMENT_STRIDE;

@@ -93,8 +93,8 @@ const CONTROL: readonly Row[] = [
 
 const IDENTITY: readonly Row[] = [
   row('CPUID | 0F A2', sys.cold('CPUID')),
-  row('RDTSC | 0F 31', sys.readTimestamp('RDTSC')),
-  row('RDTSCP | 0F 01 =F9 | feature=RDTSCP', sys.readTimestamp('RDTSCP')),
+  row('RDTSC | 0F 31', sys.readTimestamp(false)),
+  row('RDTSCP | 0F 01 =F9 | feature=RDTSCP', sys.readTimestamp(true)),
   row('RDPMC | 0F 33', sys.cold('RDPMC')),
   row('RDMSR | 0F 32 | cpl0', sys.coldPrivileged('RDMSR')),
   row('WRMSR | 0F 30 | cpl0', sys.coldPrivileged('WRMSR')),

@@ -3,10 +3,11 @@
  * other case goes on in TypeScript (engine/system/syscall.ts, returns.ts) and must come to the same.
  */
 import type { E } from '../expr.ts';
-import { type Ops, VECTOR } from '../ops.ts';
+import { call, type Ops, VECTOR } from '../ops.ts';
 import type { Semantics } from '../row.ts';
 import * as S from '../state.ts';
-import { hand, openWindow, tlbTable, useKernelTlb } from './system.ts';
+import { setPrivilege, watched } from './privilege.ts';
+import { hand, openWindow } from './system.ts';
 
 const { FLAG } = S;
 const EFER_SCE = 1n;
@@ -14,9 +15,6 @@ const FLAT = -1;
 const CODE_64 = 0xa09b;
 const DATA = 0xc093;
 const DPL_3 = 0x60;
-/** Bit of JUMP_KEY at CPL 3. */
-const USER = 0x100;
-const TLB_USER = 0;
 /** Flags that SYSRET takes from R11, arithmetic ones apart. */
 const SYSRET_SYSTEM = BigInt(0x3c_7fd7 & ~(S.ARITHMETIC_FLAGS | 2));
 const SYSTEM = BigInt(~(S.ARITHMETIC_FLAGS | 2));
@@ -30,24 +28,6 @@ function setFlat(o: Ops, segment: number, selector: E, attributes: number): void
   o.setState32(segmentField(segment, S.SEG_LIMIT), FLAT);
   o.setState32(segmentField(segment, S.SEG_ATTRIBUTES), attributes);
   o.setState32(segmentField(segment, S.SEG_SELECTOR), selector);
-}
-
-/** Privilege level and what the run loop derives from it, in 64-bit mode without debugging (MemoryUnit.modeChanged). */
-function setPrivilege(o: Ops, cpl: 0 | 3): void {
-  o.setState32(S.CPL, cpl);
-  const mode = o.state32(S.BLOCK_MODE);
-  if (cpl === 3) {
-    o.setState32(S.JUMP_KEY, mode.or(USER).or(o.state32(S.KEY_USER)));
-    o.setState32(S.TLB_TABLE, tlbTable(o, TLB_USER));
-    return;
-  }
-  o.setState32(S.JUMP_KEY, mode.or(o.state32(S.KEY_KERNEL)));
-  useKernelTlb(o);
-}
-
-/** i32: data breakpoints or alignment checks are on, so that TLB tables are not the usual ones. */
-function watched(o: Ops): E {
-  return o.state32(S.DATA_BREAKPOINTS).or(o.state32(S.ALIGNMENT_CHECK));
 }
 
 export const syscall: Semantics = (o) => {
@@ -91,17 +71,15 @@ export const sysret: Semantics = (o) => {
   o.jump(rip);
 };
 
-/** IRETQ of the kernel to itself: the same code and stack segments, no unusual flags, not from an NMI. */
+/** IRETQ of the kernel, to itself or to 64-bit code at CPL 3: no unusual flags, not from an NMI. */
 export const iret: Semantics = (o) => {
-  if (o.size === 8) {
-    const blocked = o.state32(S.NMI_BLOCKED).or(o.state32(S.CPL));
-    const breakpoints = o.state32(S.DR + 7 * 8).and(0xff);
-    o.if(blocked.or(breakpoints).eqz(), () => returnToSame(o));
+  if (o.size !== 8) {
+    hand(o, 'IRET');
+    return;
   }
-  hand(o, 'IRET');
-};
-
-function returnToSame(o: Ops): void {
+  const breakpoints = o.state32(S.DR + 7 * 8).and(0xff);
+  const blocked = o.state32(S.NMI_BLOCKED).or(o.state32(S.CPL)).or(breakpoints);
+  o.if(blocked.or(watched(o)), () => hand(o, 'IRET'));
   const rsp = o.reg(4);
   const at = (offset: number): E => o.load(8, o.let(rsp.add(offset)));
   const rip = at(0);
@@ -115,18 +93,21 @@ function returnToSame(o: Ops): void {
   // RF matters only to instruction breakpoints; NT faults
   const unusual = SYSTEM & ~BigInt(FLAG.IF | FLAG.DF | FLAG.RF) & 0x3f_7fd7n;
   const changed = image.xor(system).or(system.and(FLAG.NT)).and(unusual);
+  o.if(changed.or(rip.shl(16).shrS(16).xor(rip)).ne(0), () => hand(o, 'IRET'));
   const same = code
     .and(0xffff)
     .xor(selector(S.SEG.CS))
     .or(data.and(0xffff).xor(selector(S.SEG.SS)))
-    .or(changed)
-    .or(rip.shl(16).shrS(16).xor(rip));
-  o.if(same.eqz(), () => {
-    const free = BigInt(FLAG.IF | FLAG.DF);
-    o.setState64(S.RFLAGS_SYSTEM, system.and(~(free | BigInt(FLAG.RF))).or(image.and(free)));
-    o.setArithmeticFlags(image);
-    o.setReg(4, stack);
-    o.if(image.and(FLAG.IF).wrap(), () => openWindow(o));
-    o.jump(rip);
-  });
-}
+    .eqz();
+  const ready = o.var('i32', same);
+  const outer = o.let(ready.get().eqz());
+  o.if(outer, () => ready.set(call('outer_segments', 'i32', code.wrap(), data.wrap())));
+  o.if(ready.get().eqz(), () => hand(o, 'IRET'));
+  const free = BigInt(FLAG.IF | FLAG.DF);
+  o.setState64(S.RFLAGS_SYSTEM, system.and(~(free | BigInt(FLAG.RF))).or(image.and(free)));
+  o.setArithmeticFlags(image);
+  o.setReg(4, stack);
+  o.if(outer, () => setPrivilege(o, 3));
+  o.if(image.and(FLAG.IF).wrap(), () => openWindow(o));
+  o.jump(rip);
+};

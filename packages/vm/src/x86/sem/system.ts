@@ -7,15 +7,15 @@ import { select } from '../expr.ts';
 import { type Ops, VECTOR } from '../ops.ts';
 import type { Semantics } from '../row.ts';
 import * as S from '../state.ts';
+import { useKernelTlb } from './privilege.ts';
 
 const IF = BigInt(S.FLAG.IF);
 const AC = BigInt(S.FLAG.AC);
+const RAX = 0;
+const RCX = 1;
+const RDX = 2;
 const CR4_TSD = 4n;
 const CR4_FSGSBASE = 0x1_0000n;
-const CR4_SMAP = 0x20_0000n;
-/** Data TLBs of the kernel (x86/state.ts TLB). */
-const TLB_KERNEL = 1;
-const TLB_KERNEL_AC = 2;
 
 /** Puts the operands where TypeScript finds them and hands the instruction over. */
 export function hand(o: Ops, name: string, arg0?: Operand, arg1?: Operand, segment = 0): void {
@@ -105,18 +105,6 @@ export const popf: Semantics = (o) => {
   o.if(image.and(mask).and(old.not()).and(IF).wrap(), () => openWindow(o));
   o.jump(o.nextRip);
 };
-
-/** Host address of one of the data TLBs (x86/state.ts). */
-export function tlbTable(o: Ops, index: number): E {
-  return o.cpu.add(S.TLB + index * S.TLB_BYTES);
-}
-
-/** The kernel's data TLB: with SMAP and AC clear, the one without user pages. */
-export function useKernelTlb(o: Ops): void {
-  const smap = o.state64(S.CR4).and(CR4_SMAP).ne(0);
-  const strict = o.let(smap.and(o.state64(S.RFLAGS_SYSTEM).and(AC).eqz()));
-  o.setState32(S.TLB_TABLE, select(strict, tlbTable(o, TLB_KERNEL), tlbTable(o, TLB_KERNEL_AC)));
-}
 
 /** STAC and CLAC. While data breakpoints are armed every access stays on the slow path, whose table is never filled. */
 function setAlignmentFlag(flags: (old: E) => E): Semantics {
@@ -289,12 +277,15 @@ export const clflush: Semantics = (o) => {
 /** INVD, WBINVD: nothing to write back. */
 export const flushCaches: Semantics = (o) => o.requireCpl0();
 
-/** RDTSC and RDTSCP: CR4.TSD keeps them from user mode. */
-export function readTimestamp(name: string): Semantics {
+/** RDTSC and RDTSCP, which gives IA32_TSC_AUX too: CR4.TSD keeps them from user mode. */
+export function readTimestamp(withAux: boolean): Semantics {
   return (o) => {
     const forbidden = o.state64(S.CR4).and(CR4_TSD).eqz().eqz();
-    o.raiseIf(forbidden.and(o.state32(S.CPL)), VECTOR.GP, 0);
-    hand(o, name);
+    o.raiseIf(forbidden.and(o.state32(S.CPL).ne(0)), VECTOR.GP, 0);
+    const value = o.timestamp();
+    o.setReg(RAX, value, 4);
+    o.setReg(RDX, value.shrU(32), 4);
+    if (withAux) o.setReg(RCX, o.state64(S.MSR_TSC_AUX), 4);
   };
 }
 
