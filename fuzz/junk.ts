@@ -4,7 +4,6 @@
  * vCPU must come back with an exit and a state that can be saved: never throw, never hang.
  */
 import { Worker } from 'node:worker_threads';
-import { createSoftVcpu } from '../packages/vm/src/engine/vcpu.ts';
 import { layoutMemory, PageFlag, VCPU_BASE } from '../packages/vm/src/machine/layout.ts';
 import { Request, VcpuMailbox } from '../packages/vm/src/machine/mailbox.ts';
 import type { SoftVcpu, TranslateOptions } from '../packages/vm/src/machine/vcpu.ts';
@@ -63,7 +62,7 @@ class JunkMachine {
     this.#ram = new DataView(memory.buffer, layout.ramOffset, RAM);
     this.#mailbox = new VcpuMailbox(memory.buffer, VCPU_BASE);
     this.#stopper = new Worker(STOPPER, { eval: true, workerData: this.#mailbox.words });
-    this.vcpu = createSoftVcpu({
+    this.vcpu = softEngine().createSoftVcpu({
       memory,
       module: softEngine().module,
       layout,

@@ -1,6 +1,7 @@
 /** What the tests of the soft engine are built from: one compiled interpreter per process, the portable model. */
 import type { Translate } from '../../packages/vm/src/engine/translate/region-tier.ts';
 import type { TranslateOptions } from '../../packages/vm/src/machine/vcpu.ts';
+import { translate as translateRegions } from '../../packages/vm/src/engine/translate/translate.ts';
 import { createSoftVcpu } from '../../packages/vm/src/engine/vcpu.ts';
 import { generateInterpreter } from '../../packages/vm/src/engine/interp/generate.ts';
 import { wasm, type WasmModule } from '../../packages/vm/src/wasm/api.ts';
@@ -15,7 +16,7 @@ export function interpreterModule(): WasmModule {
 }
 
 /** @param options tiers; the interpreter alone unless told otherwise */
-export function softEngine(options?: TranslateOptions, translate?: Translate): EngineParts {
+export function softEngine(options?: TranslateOptions, translate: Translate = translateRegions): EngineParts {
   return {
     createSoftVcpu: (o) => createSoftVcpu(o, translate),
     module: interpreterModule(),

@@ -21,7 +21,6 @@ import { GuestClock } from './guest-clock.ts';
 import { Interpreter, type RunResult } from './interpreter.ts';
 import { Cpu, createSystem, type SystemUnit } from './system/index.ts';
 import type { Translate } from './translate/region-tier.ts';
-import { translate as translateRegions } from './translate/translate.ts';
 
 /** Instructions between two looks at the clock: about a millisecond, so that V8's optimised code takes over soon. */
 const LEAST_MAX_BUDGET = 120_000;
@@ -32,8 +31,11 @@ const MIN_BUDGET = 500;
 const SAMPLE_WINDOW = 256;
 const NO_DEBUG: DebugControl = { singleStep: false, breakpoints: [] };
 
-/** @param translate the translator; tests have others */
-export function createSoftVcpu(options: SoftVcpuOptions, translate: Translate = translateRegions): SoftVcpu {
+/**
+ * @param translate the translator (translate/translate.ts), or what a test has instead. Not imported here: a vCPU
+ *   with a compile thread never calls it, and its forty modules would delay the first instruction.
+ */
+export function createSoftVcpu(options: SoftVcpuOptions, translate: Translate): SoftVcpu {
   return new InterpretedVcpu(options, translate);
 }
 

@@ -1,7 +1,7 @@
 /**
- * The platform: every device of a machine and its two halves. `createFrontBus` makes the half on a vCPU's thread
- * (registers, in shared memory only), `createBackends` the half on the main thread (rings, files, consoles).
- * This module puts the devices together, so it is the one place in machine/ that imports them.
+ * The platform: every device of a machine and its two halves. `createFrontBus` (front-platform.ts) makes the half on a
+ * vCPU's thread (registers, in shared memory only), `createBackends` the half on the main thread (rings, files,
+ * consoles). These modules put the devices together, so they are the place in machine/ that imports them.
  */
 import { assert } from '../base/errors.ts';
 import type { BlockFile, Clock, Randomness } from '../base/ports.ts';
@@ -14,36 +14,19 @@ import type { SerialState } from '../devices/serial/state.ts';
 import { Blk } from '../devices/virtio/blk/device.ts';
 import { Console } from '../devices/virtio/console/device.ts';
 import type { ConsolePort } from '../devices/virtio/console/port.ts';
-import { VirtioMmio } from '../devices/virtio/mmio/device.ts';
 import { VirtioHost } from '../devices/virtio/mmio/host.ts';
 import type { VirtioState } from '../devices/virtio/mmio/state.ts';
 import type { VirtioModel } from '../devices/virtio/model.ts';
 import { Rng } from '../devices/virtio/rng/device.ts';
-import type { IoBus } from './bus.ts';
-import { FrontBus } from './front-bus.ts';
+import { slotBell, slotOffset } from './front-platform.ts';
 import type { MemoryLayout } from './layout.ts';
-import {
-  Bell,
-  createDoorbell,
-  createLegacyDevices,
-  type LegacyDevices,
-  MachineRequest,
-  MEETING,
-  VIRTIO_SLOT_BYTES,
-  VIRTIO_SLOTS,
-} from './legacy-devices.ts';
-import { MeetingAttendee, MeetingHost, type MeetingWork } from './meeting.ts';
+import { Bell, createLegacyDevices, type LegacyDevices, MachineRequest, MEETING } from './legacy-devices.ts';
+import { MeetingHost, type MeetingWork } from './meeting.ts';
 import { GuestMemory } from './memory.ts';
 import { describeDevices, type PlatformConfig, type VirtioConfig } from './platform-config.ts';
 
 export * from './platform-config.ts';
-
-/** What the vCPU's thread lends its devices. */
-export interface FrontPorts {
-  readonly clock: Clock;
-  /** Of a vCPU that counts instructions. */
-  readonly meeting?: MeetingAttendee | undefined;
-}
+export { createFrontBus, createMeetingAttendee, type FrontPorts } from './front-platform.ts';
 
 /** What the main thread lends the devices. */
 export interface BackendPorts {
@@ -68,38 +51,6 @@ export interface PlatformState {
   readonly cmos: CmosState;
   readonly acpi: AcpiState;
   readonly virtio: readonly VirtioState[];
-}
-
-/** The bus of one vCPU's thread. `createBackends` must have run first: it puts the devices in their reset state. */
-export function createFrontBus(
-  memory: { readonly buffer: SharedArrayBuffer },
-  layout: MemoryLayout,
-  config: PlatformConfig,
-  ports: FrontPorts,
-): IoBus {
-  const { clock, meeting } = ports;
-  const devices = createLegacyDevices(memory.buffer, layout, clock, meeting);
-  const virtio = describeDevices(config).virtio.map(
-    ({ irq }, slot) =>
-      new VirtioMmio(memory.buffer, slotOffset(slot), irq, devices.ioapic, () => {
-        if (meeting === undefined) devices.doorbell.ring(slotBell(slot));
-        else meeting.ask(slotBell(slot));
-      }),
-  );
-  return new FrontBus(devices, virtio);
-}
-
-/** What a vCPU that counts instructions meets the main thread with. */
-export function createMeetingAttendee(memory: { readonly buffer: SharedArrayBuffer }): MeetingAttendee {
-  return new MeetingAttendee(memory.buffer, MEETING, createDoorbell(memory.buffer), Bell.MEETING);
-}
-
-function slotOffset(slot: number): number {
-  return VIRTIO_SLOTS + slot * VIRTIO_SLOT_BYTES;
-}
-
-function slotBell(slot: number): number {
-  return 1 << (Bell.VIRTIO_SHIFT + slot);
 }
 
 function createModel(config: VirtioConfig, ports: BackendPorts): VirtioModel {

@@ -47,11 +47,9 @@ const MAPS = { '': 0, '0F': 1, '0F38': 2, '0F3A': 3 } as const;
 const PREFIXES = { NP: 0, '66': 1, F3: 2, F2: 3 } as const;
 
 /** candidates[map][opcode][prefix]: rows to try in order, more specific first. */
-const candidates: (readonly Row[])[][][] = Object.keys(MAPS).map((map) => {
-  const ofMap = ROWS.filter(({ encoding: e }) => e.map === map);
-  return Array.from({ length: 256 }, (_unused, opcode) => {
-    const ofOpcode = ofMap.filter(({ encoding: e }) => (e.plusR ? opcode & 0xf8 : opcode) === e.opcode);
-    return [0, 1, 2, 3].map((prefix) =>
+const candidates: (readonly Row[])[][][] = rowsByOpcode().map((opcodes) =>
+  opcodes.map((ofOpcode) =>
+    [0, 1, 2, 3].map((prefix) =>
       ofOpcode
         .filter(({ encoding: e }) =>
           e.prefix === '' || e.prefix === 'NFx'
@@ -59,9 +57,18 @@ const candidates: (readonly Row[])[][][] = Object.keys(MAPS).map((map) => {
             : PREFIXES[e.prefix] === prefix,
         )
         .sort((a, b) => rank(a) - rank(b)),
-    );
-  });
-});
+    ),
+  ),
+);
+/** rows[map][opcode], in the order of the table. */
+function rowsByOpcode(): Row[][][] {
+  const rows = Object.keys(MAPS).map(() => Array.from({ length: 256 }, (): Row[] => []));
+  for (const row of ROWS) {
+    const { map, opcode, plusR } = row.encoding;
+    for (let i = 0; i < (plusR ? 8 : 1); i++) rows[MAPS[map]]?.[opcode + i]?.push(row);
+  }
+  return rows;
+}
 function rank({ encoding: e }: Row): number {
   return (e.prefix === '' ? 4 : 0) + (e.modrm === 'exact' ? 0 : 1) + (e.plusR ? 1 : 0);
 }

@@ -3,7 +3,8 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { createSoftVcpu } from '../../engine/vcpu.ts';
 import { CountedClock, type DeterministicSettings, seededRandomness } from '../../machine/deterministic.ts';
 import { GuestMemory } from '../../machine/memory.ts';
-import { createFrontBus, createMeetingAttendee } from '../../machine/platform.ts';
+import { createFrontBus, createMeetingAttendee } from '../../machine/front-platform.ts';
+import type { Translate } from '../../engine/translate/region-tier.ts';
 import type { CompileThread, CountedParts, TranslateOptions } from '../../machine/vcpu.ts';
 import { executeCommand, type VcpuCommand, type VcpuReply } from '../../vm/vcpu-messages.ts';
 import { Sampler } from '../../vm/profile/sampler.ts';
@@ -29,28 +30,37 @@ const clock = counted?.clock ?? createClock(clockOrigin);
 const bus = createFrontBus(memory, layout, platform, { clock, meeting: counted?.meeting });
 const guestMemory = new GuestMemory(memory.buffer, layout, []);
 const sampler = profile === undefined ? undefined : new Sampler(guestMemory, index, profile, cpuNs);
-const vcpu = createSoftVcpu({
-  memory,
-  module,
-  layout,
-  index,
-  bus,
-  clock,
-  // another stream than the entropy device's
-  random: deterministic === undefined ? random : seededRandomness(~deterministic.seed),
-  model,
-  sampler,
-  translate,
-  compiler: compiler(),
-  counted,
-  cpuNs,
-  compilerOf: translate.keep === true ? compilerOf : undefined,
-});
+const vcpu = createSoftVcpu(
+  {
+    memory,
+    module,
+    layout,
+    index,
+    bus,
+    clock,
+    // another stream than the entropy device's
+    random: deterministic === undefined ? random : seededRandomness(~deterministic.seed),
+    model,
+    sampler,
+    translate,
+    compiler: compiler(),
+    counted,
+    cpuNs,
+    compilerOf: translate.keep === true ? compilerOf : undefined,
+  },
+  await translator(),
+);
 
 /** Processor time of this thread: other programs on the host do not count. */
 function cpuNs(): number {
   const { user, system } = process.threadCpuUsage();
   return (user + system) * 1000;
+}
+
+/** A compile thread has a translator of its own. */
+async function translator(): Promise<Translate> {
+  if (translate.tier === 'auto' || translate.tier === 'off') return () => null;
+  return (await import('../../engine/translate/translate.ts')).translate;
 }
 
 function compiler(): CompileThread | undefined {
