@@ -1,7 +1,7 @@
 /** Debian's other kernels reach userland as the default one does, and see the same machine. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { KernelName } from '../../packages/vm/src/image/busybox.ts';
+import type { KernelName } from '../../packages/vm/src/image/kernels.ts';
 import { VM } from '../../packages/vm/src/node.ts';
 import { testImage } from '../support/image.ts';
 

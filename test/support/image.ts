@@ -6,7 +6,8 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { prepareBusybox } from '../../packages/vm/src/host/node/images.ts';
-import type { KernelName, PreparedImage } from '../../packages/vm/src/image/busybox.ts';
+import type { PreparedImage } from '../../packages/vm/src/image/busybox.ts';
+import type { KernelName } from '../../packages/vm/src/image/kernels.ts';
 
 const root: string = join(import.meta.dirname, '../..');
 

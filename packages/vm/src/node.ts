@@ -12,11 +12,11 @@ export {
   translationReport,
 } from './host/node/debug-tools.ts';
 export { bisectMachine, type BisectOptions } from './host/node/bisect.ts';
-export { type PrepareOptions, prepareBusybox } from './host/node/images.ts';
-export { storeMirror } from './host/node/make-image.ts';
+export { type PrepareOptions, prepareBusybox, storeMirror } from './host/node/prepare.ts';
 export type { ProfileReport } from './host/node/profile-report.ts';
 export { type FileSource, VM, type VmOptions } from './host/node/start.ts';
-export { DEFAULT_KERNEL, KERNELS, type KernelName, type PreparedImage } from './image/busybox.ts';
+export type { PreparedImage } from './image/busybox.ts';
+export { DEFAULT_KERNEL, KERNELS, type KernelName } from './image/kernels.ts';
 export type { OnProgress, Progress } from './image/progress.ts';
 export { type CountedEvent, eventLine } from './machine/deterministic.ts';
 export type { RegionReport, TranslateOptions, TranslationStats } from './machine/vcpu.ts';

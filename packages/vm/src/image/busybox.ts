@@ -17,27 +17,9 @@ import { compareVersions } from './debian/version.ts';
 import { download } from './download.ts';
 import { completeInitramfs, type GuestScripts, writeBaseArchive } from './initramfs.ts';
 import { unpackKernelPackage } from './kernel-package.ts';
+import { BOOKWORM, KERNELS, type KernelName, type SuiteGroups, TRIXIE } from './kernels.ts';
 import { findMirrors, type Mirror, type MirrorSettings, mirrorUnknown, suiteAddresses } from './mirror.ts';
 
-/** Suites in groups: the newest version in the first group that has the package wins. */
-type SuiteGroups = readonly (readonly string[])[];
-
-const BOOKWORM = ['bookworm-security', 'bookworm'];
-const TRIXIE = ['trixie-security', 'trixie'];
-
-export type KernelName = 'debian-12-cloud' | 'debian-12' | 'debian-6.12-cloud' | 'debian-6.12';
-
-/** The kernels to choose from, with the package that always depends on the newest of its kind. */
-export const KERNELS: Readonly<
-  Record<KernelName, { readonly metaPackage: string; readonly suites: SuiteGroups }>
-> = {
-  'debian-12-cloud': { metaPackage: 'linux-image-cloud-amd64', suites: [BOOKWORM] },
-  'debian-12': { metaPackage: 'linux-image-amd64', suites: [BOOKWORM] },
-  'debian-6.12-cloud': { metaPackage: 'linux-image-cloud-amd64', suites: [['bookworm-backports'], TRIXIE] },
-  'debian-6.12': { metaPackage: 'linux-image-amd64', suites: [['bookworm-backports'], TRIXIE] },
-};
-
-export const DEFAULT_KERNEL: KernelName = 'debian-12-cloud';
 const BUSYBOX_SUITES: SuiteGroups = [BOOKWORM, TRIXIE];
 
 export interface PreparedImage {

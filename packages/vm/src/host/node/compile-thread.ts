@@ -1,21 +1,14 @@
-/** A vCPU's compile thread as a Node worker. It begins with the first job and ends with the thread that starts it. */
-import { MessageChannel, type MessagePort, receiveMessageOnPort, Worker } from 'node:worker_threads';
+/** A vCPU's compile thread as a Node worker. It begins at once and ends with the thread that starts it. */
+import { MessageChannel, receiveMessageOnPort, Worker } from 'node:worker_threads';
 import type { CompileThread } from '../../machine/vcpu.ts';
 import { workerFile } from './threads.ts';
 
-/** @param data what compile-worker.ts expects, but for the port */
+/**
+ * Not with the first job: code that is hot a few milliseconds after the guest's start would be interpreted until the
+ * worker has loaded its modules.
+ * @param data what compile-worker.ts expects, but for the port
+ */
 export function compileThread(data: object): CompileThread {
-  let port: MessagePort | undefined;
-  return {
-    post: (job) => {
-      port ??= start(data);
-      port.postMessage(job);
-    },
-    take: () => port && (receiveMessageOnPort(port)?.message as object | undefined),
-  };
-}
-
-function start(data: object): MessagePort {
   const { port1, port2 } = new MessageChannel();
   const worker = new Worker(workerFile('compile-worker', import.meta.url), {
     workerData: { ...data, port: port2 },
@@ -30,5 +23,8 @@ function start(data: object): MessagePort {
   worker.on('error', () => {});
   worker.unref();
   port1.unref();
-  return port1;
+  return {
+    post: (job) => port1.postMessage(job),
+    take: () => receiveMessageOnPort(port1)?.message as object | undefined,
+  };
 }

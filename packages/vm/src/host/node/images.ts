@@ -1,22 +1,13 @@
 /** Prepares images on Node: from the cache, or made by a process of their own. */
 import { fork } from 'node:child_process';
 import { VmError } from '../../base/errors.ts';
-import { cachedBusybox, DEFAULT_KERNEL, type KernelName, type PreparedImage } from '../../image/busybox.ts';
+import { cachedBusybox, type PreparedImage } from '../../image/busybox.ts';
+import { DEFAULT_KERNEL } from '../../image/kernels.ts';
 import type { OnProgress } from '../../image/progress.ts';
+import type { PrepareOptions } from './prepare.ts';
 import { imageCache, guestScripts, type MakeOptions } from './make-image.ts';
 import type { MakeReply } from './make-image-process.ts';
 import { workerFile } from './threads.ts';
-
-export interface PrepareOptions {
-  readonly kernel?: KernelName | undefined;
-  /** Address of a Debian mirror (`--mirror`). */
-  readonly mirror?: string | undefined;
-  /** Looks for newer packages even when the image is in the cache. */
-  readonly refresh?: boolean | undefined;
-  readonly onProgress?: OnProgress | undefined;
-  /** Folder of the cache, instead of the usual one. */
-  readonly cacheFolder?: string | undefined;
-}
 
 /**
  * Unpacking takes some 200 MB for seconds, which neither the collector nor the allocator would give back: a process

@@ -10,7 +10,7 @@ import { type KernelFiles, type VmConfig, VirtualMachine, type VmPorts } from '.
 import { clockOrigin, createClock } from './clock.ts';
 import { nodeDecompressor } from './decompressor.ts';
 import type { GdbListener } from './gdb-listener.ts';
-import { type PrepareOptions, prepareBusybox } from './images.ts';
+import { type PrepareOptions, prepareBusybox } from './prepare.ts';
 import { loadInterpreter } from './interp.ts';
 import { freeEndedMachines, machineHasEnded } from './old-machines.ts';
 import type { GuestSymbols, ProfileReport } from './profile-report.ts';
