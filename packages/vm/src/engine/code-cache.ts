@@ -10,13 +10,11 @@ import { type BlockIndex, HEADER_BYTES } from './block-index.ts';
 import { handlerOf, MICRO } from './interp/handlers.ts';
 import { BLOCK_INSTRUCTIONS } from './unit.ts';
 
-/** Room for records at first: a Linux kernel boots in 15 MB of them; with 8 it decoded much of itself twice. */
-const FIRST_ROOM = 16 << 20;
-/** Filled again within this many returns of the interpreter, the room doubles: the working set is larger. */
-const SOON = 2000;
 /** #GP(0), as an immediate of the micro-operation UNDEFINED. */
 const GENERAL_PROTECTION = 13 | 0x100;
 const { REC } = S;
+/** A block with its header at most. */
+const MOST_BYTES = (BLOCK_INSTRUCTIONS * 3 + 4) * REC.SIZE;
 
 export interface CodeCacheOptions {
   readonly buffer: SharedArrayBuffer;
@@ -52,11 +50,6 @@ export class CodeCache {
   readonly #blocks: BlockIndex;
   readonly #crossing = new Uint8Array(32);
   #next: number;
-  #room = FIRST_ROOM;
-  /** How often the interpreter had returned when the room was full. */
-  #filled = 0;
-  /** How often the interpreter came back at a boundary so far: a clock that runs as the guest does. */
-  returns = 0;
   /** Blocks decoded and whole-cache flushes so far, for `viv debug` and benchmarks. */
   decoded = 0;
   flushes = 0;
@@ -78,14 +71,10 @@ export class CodeCache {
   decodeBlock(hostAddress: number, rip: bigint, room: number): boolean {
     const host = hostAddress >>> 0;
     const { area } = this.#o;
-    if (this.#next + (BLOCK_INSTRUCTIONS * 3 + 4) * REC.SIZE > area + S.RECORDS + this.#room)
-      this.#makeRoom();
+    // the one way to drop what is not used any more
+    if (this.#next + MOST_BYTES > area + this.#o.areaBytes) this.flushBlocks();
     const mode = this.#i32[(area + S.BLOCK_MODE) >> 2] as number;
-    const known = this.#blocks.find(host, mode);
-    if (known !== 0) {
-      this.#blocks.expose(known);
-      return true;
-    }
+    if (this.#blocks.find(host, mode) !== 0) return true;
     const limit = (mode & S.BLOCK_MODE_BIT.STEP) !== 0 ? 1 : BLOCK_INSTRUCTIONS;
     const codeMode = (mode & 3) as 0 | 1 | 2;
     const pageEnd = host - (host & 0xfff) + 0x1000;
@@ -178,14 +167,6 @@ export class CodeCache {
   /** Drops the block at `host` (its second page moved). */
   recode(host: number): void {
     this.#blocks.written(host, 1);
-  }
-
-  /** Drops all blocks, the one way to drop those not used any more. */
-  #makeRoom(): void {
-    if (this.returns - this.#filled < SOON)
-      this.#room = Math.min(this.#room * 2, this.#o.areaBytes - S.RECORDS);
-    this.#filled = this.returns;
-    this.flushBlocks();
   }
 
   /** Drops everything: memory may have changed in ways that nobody told. */

@@ -10,30 +10,28 @@ export class CodePages {
   readonly #area: number;
   readonly #u8: Uint8Array;
   readonly #i32: Int32Array;
-  /** Page number of host memory → how many hold it. */
-  readonly #holders = new Map<number, number>();
+  /** By page number of host memory: how many hold it. */
+  readonly #holders: Uint8Array;
 
   constructor(buffer: SharedArrayBuffer, layout: MemoryLayout, area: number) {
     this.#layout = layout;
     this.#area = area;
     this.#u8 = new Uint8Array(buffer);
     this.#i32 = new Int32Array(buffer);
+    this.#holders = new Uint8Array(buffer.byteLength >>> 12);
   }
 
   /** From now on writes to the page are told, until as many releases. */
   hold(page: number): void {
-    const holders = this.#holders.get(page) ?? 0;
-    this.#holders.set(page, holders + 1);
+    const holders = this.#holders[page] as number;
+    this.#holders[page] = holders + 1;
     if (holders === 0) this.#mark(page);
   }
 
   release(page: number): void {
-    const holders = this.#holders.get(page) ?? 0;
-    if (holders > 1) this.#holders.set(page, holders - 1);
-    else {
-      this.#holders.delete(page);
-      Atomics.and(this.#u8, this.#flag(page), ~PageFlag.CODE);
-    }
+    const holders = (this.#holders[page] as number) - 1;
+    this.#holders[page] = holders;
+    if (holders === 0) Atomics.and(this.#u8, this.#flag(page), ~PageFlag.CODE);
   }
 
   #flag(page: number): number {

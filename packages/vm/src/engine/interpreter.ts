@@ -198,7 +198,6 @@ export class Interpreter implements MemoryUnit {
     for (;;) {
       const reason = this.#exports.run(this.area);
       if (reason === RUN_EXIT.BOUNDARY) {
-        this.code.returns++;
         if (this.#tier !== undefined) {
           this.#tier.poll();
           if (this.#get(S.BUDGET) <= 0) this.#noteLoop(this.#tier);

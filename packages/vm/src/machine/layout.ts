@@ -3,7 +3,7 @@
  *
  *   0x0000_0000  64 KiB   never used: a null pointer of ours reads zeros
  *   0x0001_0000  ~2 MiB   DEVICES: shared state of devices (rings, registers), sliced by the platform
- *   0x0020_0000  n × 32 MiB  one VCPU area each: registers, mailbox, APIC page, TLBs, decoded code
+ *   0x0020_0000  n × 64 MiB  one VCPU area each: registers, mailbox, APIC page, TLBs, decoded code
  *   ...          one byte of PageFlag per guest page
  *   ...          guest RAM, 64 KiB aligned
  */
@@ -14,7 +14,7 @@ export const GUEST_PAGE: number = 0x1000;
 export const DEVICES_BASE: number = 0x10000;
 export const DEVICES_SIZE: number = 0x1f0000;
 export const VCPU_BASE: number = 0x200000;
-export const VCPU_STRIDE: number = 0x2000000;
+export const VCPU_STRIDE: number = 0x4000000;
 /** Guest-physical addresses from here to 4 GiB belong to devices; RAM beyond goes on at 4 GiB. */
 export const LOW_RAM_END: number = 0xc0000000;
 export const HIGH_RAM_BASE: number = 0x1_0000_0000;

@@ -13,7 +13,7 @@
  *   0xa0000    TLB journal: entries filled since the last flush
  *   0x100000   TLBs: user, kernel, kernel with AC, never filled: each 4096 × 32 B
  *   0x180000   jump cache: 16384 × {i64 RIP, u32 record, u32 key}; instead of a record, slot << 3 | 1 of a region
- *   0x200000   block table: 131072 × {u32 host address, u32 mode, u32 record, u32 0}
+ *   0x200000   block table: 262144 × u32, the first of a list of blocks (their headers; BLOCK.NEXT), 0 = none
  *   0x400000   region slots: 16384 × 128 B {u32 pages, u32 heat for the next try, 15 × {i32 page delta, u32 host page}}
  *   0x600000   decoded records up to the end of the area; a block's header stands before its first (BLOCK)
  */
@@ -211,10 +211,10 @@ export const CODE_PAGES_BYTES: number = 0x800;
 export const JUMP_CACHE: number = 0x180000;
 export const JUMP_CACHE_ENTRIES: number = 16384;
 export const BLOCK_TABLE: number = 0x200000;
-export const BLOCK_TABLE_ENTRIES: number = 131072;
-/** Two-way: slot of a block, or its neighbour (address xor 16): (host address × BLOCK_HASH mod 2^32) >> BLOCK_HASH_SHIFT. */
+export const BLOCK_TABLE_ENTRIES: number = 262144;
+/** Entry of a block: (host address × BLOCK_HASH mod 2^32) >> BLOCK_HASH_SHIFT. */
 export const BLOCK_HASH: number = 0x9e3779b1 | 0;
-export const BLOCK_HASH_SHIFT: number = 15;
+export const BLOCK_HASH_SHIFT: number = 14;
 export const JOURNAL: number = 0xa0000;
 export const JOURNAL_ENTRIES: number = 8192;
 /** The same for global pages, which stay when CR3 changes. */
@@ -244,6 +244,10 @@ export const RECORDS: number = 0x600000;
 
 /** A block's header, 40 B right before its first record (engine/block-index.ts): places the interpreter uses. */
 export const BLOCK = {
+  /** Host address of its first byte, decode mode, next in the list of its entry in BLOCK_TABLE (0 = last); i32 each. */
+  HOST: 0,
+  MODE: 4,
+  NEXT: 8,
   /** Executions left until the run loop leaves to have the block translated, i32. */
   HEAT: 24,
   /** Region slot, 0 = none. */

@@ -29,15 +29,15 @@ export const FORMS: readonly Form[] = ROWS.flatMap((row) =>
   rowSizes(row).flatMap((opsize) => memoryVariants(row).map((memory) => ({ row, opsize, memory }))),
 );
 
-const handlerByForm = new Map<number, number>();
+const handlerByForm = new Uint16Array(ROWS.length * 32).fill(MICRO.UNDEFINED);
 function key(row: number, opsize: number, memory: boolean): number {
   return row * 32 + opsize * 2 + (memory ? 1 : 0);
 }
 FORMS.forEach((form, i) => {
-  handlerByForm.set(key(form.row.index, form.opsize, form.memory), FIRST_FORM + i);
+  handlerByForm[key(form.row.index, form.opsize, form.memory)] = FIRST_FORM + i;
 });
 
 /** Handler number of a form, or UNDEFINED when the row has no such form. */
 export function handlerOf(row: number, opsize: number, memory: boolean): number {
-  return handlerByForm.get(key(row, opsize, memory)) ?? MICRO.UNDEFINED;
+  return handlerByForm[key(row, opsize, memory)] as number;
 }

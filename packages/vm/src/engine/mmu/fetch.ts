@@ -80,18 +80,20 @@ const plainBlock = define('plain_block', ['i64'], 'i32', (b, rip) => {
   b.setState32(S.FETCH_HOST, host);
   b.if(host.eqz(), () => b.return(i32(0)));
   const mode = b.state32(S.BLOCK_MODE);
-  const home = b.let(b.cpu.add(host.mul(S.BLOCK_HASH).shrU(S.BLOCK_HASH_SHIFT).shl(4)));
-  const slot = b.var('i32', home);
-  const matches = (): E =>
-    b
-      .hostLoad('i32.load', slot.get(), S.BLOCK_TABLE)
-      .eq(host)
-      .and(b.hostLoad('i32.load', slot.get(), S.BLOCK_TABLE + 4).eq(mode));
-  b.if(matches().eqz(), () => {
-    slot.set(home.xor(16));
-    b.if(matches().eqz(), () => b.return(i32(0)));
-  });
-  b.return(b.hostLoad('i32.load', slot.get(), S.BLOCK_TABLE + 8));
+  const entry = b.let(b.cpu.add(host.mul(S.BLOCK_HASH).shrU(S.BLOCK_HASH_SHIFT).shl(2)));
+  const block = b.var('i32', b.hostLoad('i32.load', entry, S.BLOCK_TABLE));
+  b.while(
+    () => block.get().ne(0),
+    () => {
+      const found = b
+        .hostLoad('i32.load', block.get(), S.BLOCK.HOST)
+        .eq(host)
+        .and(b.hostLoad('i32.load', block.get(), S.BLOCK.MODE).eq(mode));
+      b.if(found, () => b.return(block.get().add(S.BLOCK.SIZE)));
+      block.set(b.hostLoad('i32.load', block.get(), S.BLOCK.NEXT));
+    },
+  );
+  b.return(i32(0));
 });
 
 /**

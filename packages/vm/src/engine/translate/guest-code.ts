@@ -2,12 +2,14 @@
  * Guest code as the translator sees it: the page tables are walked without setting accessed bits, and nothing of the
  * vCPU changes. It needs the shared memory only, so it works on any thread.
  */
-import type { MemoryLayout } from '../../machine/layout.ts';
+import { type MemoryLayout, VCPU_STRIDE } from '../../machine/layout.ts';
 import * as S from '../../x86/state.ts';
 import type { CodeSource } from './region.ts';
 
 const CR0_PG = 0x8000_0000n;
 const CR4_SMEP = 0x10_0000n;
+/** Blocks of one entry of the block table that are looked at. */
+const LIST_LOOKS = 32;
 const PRESENT = 1;
 const USER = 4;
 const PAGE_SIZE = 0x80;
@@ -117,13 +119,24 @@ export class GuestCode implements CodeSource {
     return (BigInt(this.#i32[words + 1] as number) << 32n) | BigInt((this.#i32[words] as number) >>> 0);
   }
 
-  /** Header of the decoded block at `host`, 0 when the run loop's table has none. */
+  /**
+   * Header of the decoded block at `host`, or 0. The vCPU may drop all blocks meanwhile and write others over them, so
+   * what is read may be anything.
+   */
   #header(host: number, mode: number): number {
     const hash = Math.imul(host, S.BLOCK_HASH) >>> S.BLOCK_HASH_SHIFT;
-    const home = this.#area + S.BLOCK_TABLE + hash * 16;
-    for (const way of [home, home ^ 16])
-      if (this.#i32[way >> 2] === (host | 0) && this.#i32[(way >> 2) + 1] === mode)
-        return (this.#i32[(way >> 2) + 2] as number) - S.BLOCK.SIZE;
+    const first = this.#area + S.RECORDS;
+    const last = this.#area + VCPU_STRIDE - S.BLOCK.SIZE;
+    let block = this.#i32[(this.#area + S.BLOCK_TABLE + hash * 4) >> 2] as number;
+    for (let looks = 0; looks < LIST_LOOKS && block >= first && block <= last; looks++) {
+      const words = block >> 2;
+      if (
+        this.#i32[words + (S.BLOCK.HOST >> 2)] === (host | 0) &&
+        this.#i32[words + (S.BLOCK.MODE >> 2)] === mode
+      )
+        return block;
+      block = this.#i32[words + (S.BLOCK.NEXT >> 2)] as number;
+    }
     return 0;
   }
 }
