@@ -19,7 +19,7 @@ export type Translate = (
   options: TranslateOptions,
 ) => TranslatedModule | null;
 
-export const DEFAULT_THRESHOLD = 3000;
+export const DEFAULT_THRESHOLD = 8000;
 /** Each time a page's regions are overwritten, code there has to become this often twice as hot. */
 const MAX_DOUBLINGS = 12;
 
