@@ -13,7 +13,7 @@ import { BlockIndex } from './block-index.ts';
 import { CodeCache } from './code-cache.ts';
 import { CodePages } from './code-pages.ts';
 import { DIGEST_SECTION, tableDigest } from './interp/digest.ts';
-import { Tlbs } from './mmu/tlb.ts';
+import { FIRST_GENERATION } from './mmu/flush.ts';
 import { CompileQueue } from './translate/compile-queue.ts';
 import { GuestCode, type Paging } from './translate/guest-code.ts';
 import type { TranslateOptions, TranslationRequest } from './translate/region.ts';
@@ -28,8 +28,6 @@ const CR0_AM = 1 << 18;
 const CR4_OSFXSR = 1 << 9;
 const CR4_SMAP = 1 << 21;
 const EFER_LMA = 1 << 10;
-/** In its place in JUMP_KEY. Empty entries of the caches have 0. */
-const FIRST_GENERATION = 0x200;
 /** Among the coldest of many hot blocks: asked for again after so many times the usual executions. */
 const COLD = 8;
 /** Boundaries among which a loop's head shows. */
@@ -82,6 +80,10 @@ interface Exports {
   walk(cpu: number, va: bigint, access: number): number;
   fill(cpu: number, va: bigint, access: number): number;
   fetch_host(cpu: number, va: bigint): number;
+  reset_tlbs(cpu: number): void;
+  flush_tlbs(cpu: number, global: number): void;
+  invalidate_page(cpu: number, va: bigint): void;
+  new_generation(cpu: number, kernel: number): void;
 }
 
 export class Interpreter implements MemoryUnit {
@@ -101,14 +103,12 @@ export class Interpreter implements MemoryUnit {
   readonly #u16: Uint16Array;
   readonly #exports: Exports;
   readonly #layout: MemoryLayout;
-  readonly #tlbs: Tlbs;
 
   constructor(options: InterpreterOptions) {
     const { memory, layout, index, hooks } = options;
     checkModule(options.module);
     this.area = VCPU_BASE + index * VCPU_STRIDE;
     this.#layout = layout;
-    this.#tlbs = new Tlbs(memory.buffer, this.area);
     this.#i32 = new Int32Array(memory.buffer);
     this.#i64 = new BigInt64Array(memory.buffer);
     this.#u8 = new Uint8Array(memory.buffer);
@@ -379,7 +379,7 @@ export class Interpreter implements MemoryUnit {
     this.#i64[(this.area + S.ZERO) >> 3] = 0n;
     this.#set(S.KEY_KERNEL, FIRST_GENERATION);
     this.#set(S.KEY_USER, FIRST_GENERATION);
-    this.#tlbs.reset();
+    this.#exports.reset_tlbs(this.area);
     this.modeChanged();
   }
 
@@ -390,24 +390,13 @@ export class Interpreter implements MemoryUnit {
   }
 
   flush(global: boolean): void {
-    this.#tlbs.flush(global);
+    this.#exports.flush_tlbs(this.area, global ? 1 : 0);
     this.#newGeneration(global);
   }
 
+  /** INVLPG. */
   invalidate(va: bigint): void {
-    this.#tlbs.invalidate(va);
-    // most pages hold no code that anything knows by its address
-    if (this.#hasCode(S.CODE_PAGES + S.CODE_PAGES_BYTES, va)) this.#newGeneration(true);
-    else if (this.#hasCode(S.CODE_PAGES, va)) this.#newGeneration(false);
-  }
-
-  /** May instructions have come from the page of `va`, small or large, in this generation? */
-  #hasCode(bitmap: number, va: bigint): boolean {
-    const half = S.CODE_PAGES_BYTES * 4;
-    const small = Number((va >> 12n) & BigInt(half - 1));
-    const large = Number((va >> 30n) & BigInt(half - 1)) | half;
-    const bit = (n: number): number => ((this.#get(bitmap + ((n >> 3) & -4)) as number) >>> (n & 31)) & 1;
-    return (bit(small) | bit(large)) !== 0;
+    this.#exports.invalidate_page(this.area, va);
   }
 
   modeChanged(): void {
@@ -518,29 +507,9 @@ export class Interpreter implements MemoryUnit {
     this.#set(S.JUMP_KEY, key | this.#get(S.BLOCK_MODE));
   }
 
-  /**
-   * Makes the entries of the jump cache and the instruction TLB stale: those of CPL 3, and those below it if
-   * `kernel` or if some of them may be about pages that move.
-   */
+  /** As a change of translations makes the caches by address stale. @param kernel also those below CPL 3 */
   #newGeneration(kernel: boolean): void {
-    this.#advance(S.KEY_USER);
-    if (kernel || this.#get(S.KERNEL_CODE_MOVES) !== 0) {
-      this.#advance(S.KEY_KERNEL);
-      this.#set(S.KERNEL_CODE_MOVES, 0);
-    }
-    this.#setKey();
-  }
-
-  #advance(generation: number): void {
-    const next = (this.#get(generation) + FIRST_GENERATION) | 0;
-    this.#set(generation, next);
-    const pages = this.area + S.CODE_PAGES + (generation === S.KEY_USER ? 0 : S.CODE_PAGES_BYTES);
-    this.#u8.fill(0, pages, pages + S.CODE_PAGES_BYTES);
-    if (next !== 0) return;
-    this.#u8.fill(0, this.area + S.ITLB, this.area + S.ITLB + S.ITLB_ENTRIES * 16);
-    this.#u8.fill(0, this.area + S.JUMP_CACHE, this.area + S.JUMP_CACHE + S.JUMP_CACHE_ENTRIES * 16);
-    this.#set(S.KEY_KERNEL, FIRST_GENERATION);
-    this.#set(S.KEY_USER, FIRST_GENERATION);
+    this.#exports.new_generation(this.area, kernel ? 1 : 0);
   }
 }
 

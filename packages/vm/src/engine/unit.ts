@@ -52,8 +52,6 @@ export interface MemoryUnit {
   translate(va: bigint, access: number): number;
   /** After a change of CR3 (`global` false: global pages stay) or of CR0/CR4/EFER paging bits (true). */
   flush(global: boolean): void;
-  /** INVLPG. */
-  invalidate(va: bigint): void;
   /** Must follow every change of CS, SS, CPL, CR0, CR4, EFER, RFLAGS.AC/TF, DR7 or flatness of segments. */
   modeChanged(): void;
   /** Tells the decoded-code cache that `bytes` at host address `host` were written from TypeScript. */

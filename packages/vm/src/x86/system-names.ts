@@ -34,7 +34,6 @@ export const SYSTEM_NAMES: readonly string[] = [
   'WRITE_DR',
   'LMSW',
   'CLTS',
-  'INVLPG',
   'HLT',
   'POPF',
   // what depends on the model and the clock (engine/system/identity.ts, msr.ts)

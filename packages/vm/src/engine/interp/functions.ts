@@ -3,6 +3,7 @@ import type { Definition } from '../../x86/block.ts';
 import { DEFINITIONS } from '../../x86/program.ts';
 import { ACCESS_DEFINITIONS } from '../mmu/access.ts';
 import { FETCH_DEFINITIONS } from '../mmu/fetch.ts';
+import { FLUSH_DEFINITIONS } from '../mmu/flush.ts';
 import { SEGMENT_DEFINITIONS } from '../mmu/segment.ts';
 import { WALK_DEFINITIONS } from '../mmu/walk.ts';
 import { FLAG_DEFINITIONS } from '../translate/flags.ts';
@@ -15,6 +16,7 @@ export const WARM_DEFINITIONS: readonly Definition[] = [
   ...ACCESS_DEFINITIONS,
   ...FETCH_DEFINITIONS,
   ...SEGMENT_DEFINITIONS,
+  ...FLUSH_DEFINITIONS,
   ...MICRO_DEFINITIONS,
   ...FLAG_DEFINITIONS,
   ...GATE_DEFINITIONS,

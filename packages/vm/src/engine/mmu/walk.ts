@@ -149,7 +149,7 @@ export function pageFlag(b: B, host: E): E {
   return b.let(host.sub(b.state32(S.RAM_OFFSET)).shrU(12).add(b.state32(S.PAGE_FLAGS)));
 }
 
-/** Bit of LARGE_PAGES for the 2 MiB region of `va`: a Bloom filter with one hash (interpreter.ts repeats it). */
+/** Bit of LARGE_PAGES for the 2 MiB region of `va`: a Bloom filter with one hash (flush.ts repeats it). */
 function largeBit(va: E): E {
   return va.shrU(21).wrap().and(0xfff);
 }

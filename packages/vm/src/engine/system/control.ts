@@ -1,4 +1,4 @@
-/** Control registers with all their rules (SDM 3A, 2.5), CLTS, LMSW, INVLPG, HLT, POPF. */
+/** Control registers with all their rules (SDM 3A, 2.5), CLTS, LMSW, HLT, POPF. */
 import { VECTOR } from '../../x86/ops.ts';
 import * as S from '../../x86/state.ts';
 import { type MemoryUnit, STATUS } from '../unit.ts';
@@ -42,11 +42,6 @@ export class Control {
         return this.#after(record, this.#writeCr0(value));
       },
       CLTS: (record) => this.#after(record, this.#writeCr0(cpu.cr0 & ~CR0.TS)),
-      INVLPG: (record) => {
-        this.#unit.invalidate(cpu.get64(S.ARG0));
-        cpu.rip = cpu.nextRip(record);
-        return STATUS.JUMP;
-      },
       HLT: (record) => {
         this.#events.activity = 'halted';
         cpu.leaveSoon();

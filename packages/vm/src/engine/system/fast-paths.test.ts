@@ -69,6 +69,7 @@ function visible(cpu: Cpu, fault: boolean): unknown {
     gpr: Array.from({ length: 16 }, (_, n) => cpu.gpr(n)),
     rip: fault ? 0n : cpu.rip,
     rflags: cpu.rflags,
+    cr3: cpu.get64(S.CR3),
     cpl: cpu.cpl,
     segments: Array.from({ length: 8 }, (_, n) => [
       cpu.selector(n),
@@ -100,9 +101,11 @@ const INSTRUCTIONS: Readonly<Record<string, readonly number[]>> = {
   SYSCALL: [0x0f, 0x05],
   SYSRET: [0x48, 0x0f, 0x07],
   IRET: [0x48, 0xcf],
+  // MOV CR3, RAX
+  WRITE_CR: [0x0f, 0x22, 0xd8],
 };
 
-test('generated and cold SYSCALL, SYSRET and IRET come to the same', () => {
+test('generated and cold SYSCALL, SYSRET, IRET and MOV to CR3 come to the same', () => {
   const { cpu, system, interpreter, ram, cold } = machine();
   const next = numbers();
   const fast: Record<string, number> = {};
@@ -115,8 +118,8 @@ test('generated and cold SYSCALL, SYSRET and IRET come to the same', () => {
     next(4) === 0
       ? next(0x40_0000) & ~0x2_0000
       : 0x202 | (next(2) * 0x40) | next(2) | (next(4) === 0 ? 0x400 : 0);
-  for (let round = 0; round < 3000; round++) {
-    const index = next(3);
+  for (let round = 0; round < 4000; round++) {
+    const index = next(4);
     const name = Object.keys(INSTRUCTIONS)[index] as string;
     const cpl = name === 'SYSCALL' ? 3 : next(16) === 0 ? 3 : 0;
     const kernel = { selector: 0x10, base: 0n, limit: 0xffff_ffff, attributes: 0xa9b };
@@ -128,11 +131,13 @@ test('generated and cold SYSCALL, SYSRET and IRET come to the same', () => {
       efer: next(16) === 0 ? 0x500n : 0x501n,
       rip: BigInt(CODE + index * 16),
       gpr: state.gpr.map((_, n) =>
-        n === 4
-          ? BigInt(STACK)
-          : n === 1
-            ? ([0x5000n, 0xffff_8000_0000_0000n, 0x8000_0000_0000n][next(3)] as bigint)
-            : BigInt(flags()),
+        n === 0 && next(4) === 0
+          ? 0x8000_0000_0000n >> BigInt(next(16))
+          : n === 4
+            ? BigInt(STACK)
+            : n === 1
+              ? ([0x5000n, 0xffff_8000_0000_0000n, 0x8000_0000_0000n][next(3)] as bigint)
+              : BigInt(flags()),
       ),
       rflags: BigInt(flags() | 2),
       cs: cpl === 0 ? kernel : state.cs,
@@ -162,8 +167,12 @@ test('generated and cold SYSCALL, SYSRET and IRET come to the same', () => {
     const at = cpu.base + S.RECORDS + 0x100_0000;
     cpu.memory.setUint8(at + S.REC.LENGTH, (INSTRUCTIONS[name] as readonly number[]).length);
     cpu.memory.setUint16(at + S.REC.OFFSET, 0, true);
+    cpu.memory.setUint16(at + S.REC.RM, S.GPR, true);
+    cpu.set64(S.ARG0, 3n);
     cpu.set64(S.BLOCK_RIP, cpu.rip);
     cpu.set32(S.ARG_FORM, 8);
+    // as fetching the instruction has left it
+    cpu.set32(S.KERNEL_CODE_MOVES, cpl === 0 ? 1 : 0);
     cpu.set32(S.BUDGET, 1);
     if (name === 'SYSRET' && cpl !== 0) cpu.faultCode(13, 0);
     else system.operation(SYSTEM_NAMES.indexOf(name), at);

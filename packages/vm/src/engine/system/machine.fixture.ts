@@ -81,7 +81,6 @@ export function testMachine(record: VcpuRecord = longModeRecord(0)): TestMachine
       return 0;
     },
     flush: () => {},
-    invalidate: () => {},
     modeChanged: () => {},
     written: () => {},
   };

@@ -136,7 +136,7 @@ export class Segments {
     const segment = cpu.get32(S.ARG_FORM) >>> 16;
     const size = cpu.operandSize;
     const offset = cpu.get64(S.ARG1);
-    if (!this.load(segment, Number(cpu.get64(S.ARG0)))) return STATUS.EXIT;
+    if (!this.load(segment, Number(cpu.get64(S.ARG0) & 0xffffn))) return STATUS.EXIT;
     cpu.writeRegister(cpu.regOffset(record), size, offset);
     return this.#loaded(segment, record);
   }

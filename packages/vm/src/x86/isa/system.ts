@@ -71,10 +71,10 @@ const SEGMENTS: readonly Row[] = [
 ];
 
 const CONTROL: readonly Row[] = [
-  row('MOV Ry:w,Cd | 0F 20 /r | f64 cpl0 cold', sys.readControl('READ_CR')),
-  row('MOV Cd:w,Ry | 0F 22 /r | f64 cpl0 end cold', sys.writeControl('WRITE_CR')),
-  row('MOV Ry:w,Dd | 0F 21 /r | f64 cpl0 cold', sys.readControl('READ_DR')),
-  row('MOV Dd:w,Ry | 0F 23 /r | f64 cpl0 end cold', sys.writeControl('WRITE_DR')),
+  row('MOV Ry:w,Cd | 0F 20 /r | f64 cpl0 cold', sys.readControl),
+  row('MOV Cd:w,Ry | 0F 22 /r | f64 cpl0 end cold', sys.writeControl),
+  row('MOV Ry:w,Dd | 0F 21 /r | f64 cpl0 cold', sys.readDebug),
+  row('MOV Dd:w,Ry | 0F 23 /r | f64 cpl0 end cold', sys.writeDebug),
   row('SMSW Mw:w | 0F 01 /4m', sys.smsw),
   row('SMSW Rv:w | 0F 01 /4r', sys.smsw),
   row('LMSW Ew | 0F 01 /6 | cpl0 end', sys.coldPrivilegedValue('LMSW')),

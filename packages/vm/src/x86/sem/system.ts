@@ -3,7 +3,7 @@
  * slots and goes on in TypeScript (engine/system). Sections are Intel SDM volumes 2 and 3.
  */
 import type { E, Operand } from '../expr.ts';
-import { select } from '../expr.ts';
+import { i32, select } from '../expr.ts';
 import { type Ops, VECTOR } from '../ops.ts';
 import type { Semantics } from '../row.ts';
 import * as S from '../state.ts';
@@ -15,6 +15,10 @@ const RAX = 0;
 const RCX = 1;
 const RDX = 2;
 const CR4_TSD = 4n;
+/** Control registers, as bits, that are only stored. */
+const STORED_CONTROL = 0b11101;
+/** The largest value of CR3 that is valid whatever the width of physical addresses. */
+const CR3_PLAIN = 0xf_ffff_ffffn;
 const CR4_FSGSBASE = 0x1_0000n;
 
 /** Puts the operands where TypeScript finds them and hands the instruction over. */
@@ -257,16 +261,34 @@ export function storeTable(register: number): Semantics {
 
 export const smsw: Semantics = (o) => o.set(0, o.state64(S.CR0).zeroExtend(o.bytes(0)));
 
-export function readControl(name: string): Semantics {
-  return (o) => hand(o, name, o.registerNumber(1).u64());
-}
-export function writeControl(name: string): Semantics {
-  return (o) => hand(o, name, o.registerNumber(0).u64());
-}
+/** MOV from CR0, CR2, CR3, CR4 at CPL 0; every other number goes on in TypeScript. */
+export const readControl: Semantics = (o) => {
+  const n = o.var('i32', o.registerNumber(1)).get();
+  const stored = i32(STORED_CONTROL).shrU(n).and(1);
+  o.if(o.state32(S.CPL).or(stored.eqz()), () => hand(o, 'READ_CR', n.u64()));
+  // CR0, CR2, CR3, CR4 stand side by side
+  const place = o.let(n.sub(n.ne(0)).shl(3));
+  o.set(0, o.hostLoad('i64.load', o.cpu.add(place), S.CR0).zeroExtend(o.bytes(0)));
+};
+
+/** MOV to a control register: here CR3 at CPL 0 in 64-bit code, for an address that every processor has. */
+export const writeControl: Semantics = (o) => {
+  const n = o.var('i32', o.registerNumber(0)).get();
+  const value = o.let(o.get(1));
+  const usual = n.eq(3).and(o.state32(S.CODE_MODE).eq(2)).and(value.leU(CR3_PLAIN));
+  o.if(usual.eqz().or(o.state32(S.CPL)), () => hand(o, 'WRITE_CR', n.u64()));
+  o.setState64(S.CR3, value);
+  o.callVoid('change_address_space');
+  o.jump(o.nextRip);
+};
+
+export const readDebug: Semantics = (o) => hand(o, 'READ_DR', o.registerNumber(1).u64());
+export const writeDebug: Semantics = (o) => hand(o, 'WRITE_DR', o.registerNumber(0).u64());
 
 export const invlpg: Semantics = (o) => {
   o.requireCpl0();
-  hand(o, 'INVLPG', o.address(0));
+  o.callVoid('invalidate_page', o.address(0));
+  o.jump(o.nextRip);
 };
 
 /** CLFLUSH is checked like a load of one byte; there is no cache to flush. */
