@@ -158,9 +158,6 @@ export interface TranslationStats extends RegionCounters {
   readonly interprets: number;
   /** Regions not entered because a page of theirs was mapped elsewhere. */
   readonly mismatches: number;
-  /** TLB misses of translated code, and how many of them were the interpreter's business. */
-  readonly fills: number;
-  readonly refusals: number;
   /** Which instructions were left to the interpreter (the first of each time), by the interpreter's handlers. */
   readonly left: readonly { readonly handler: number; readonly count: number }[];
   /** Exits of regions by reason (engine/translate/region.ts); empty unless they are counted. */

@@ -167,6 +167,8 @@ export abstract class Ops extends B {
   abstract store128(va: E, value: E): void;
   /** Faults now if `bytes` at `va` could not be written, so that later stores there cannot fault. */
   abstract probeWrite(bytes: number, va: E): void;
+  /** The ModR/M byte of an instruction that has one, i32. */
+  abstract get modrm(): E;
   /** Number of the segment that string instructions read from (override or DS), i32. */
   abstract get sourceSegment(): E;
   /** Base of segment operand used by string instructions' source (override or DS), i64. */

@@ -144,9 +144,6 @@ export const REGION_INTERPRETS: number = 0x1c30;
 export const REGION_MISMATCHES: number = 0x1c38;
 /** How many results the compile thread has sent, i32; only it writes. */
 export const COMPILED: number = 0x1c40;
-/** How often translated code missed the TLB, and how often that was the interpreter's business, i64 each. */
-export const REGION_FILLS: number = 0x1c48;
-export const REGION_REFUSALS: number = 0x1c50;
 
 export const XMM: number = 0x1500; // 16 × v128
 /**

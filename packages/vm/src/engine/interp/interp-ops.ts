@@ -136,6 +136,9 @@ export class InterpOps extends Ops {
   get repeat(): E {
     return this.let(this.#flags.and(S.RECORD_FLAG.REP | S.RECORD_FLAG.REPNE));
   }
+  get modrm(): E {
+    return this.#field16(REC.EXTRA);
+  }
   get sourceSegment(): E {
     return this.let(apply('i32.load8_u', [RECORD], REC.SEGMENT));
   }

@@ -211,46 +211,6 @@ const rmwHost = define('rmw_host', ['i64', 'i32'], 'i32', (b, va, bytes) => {
   b.return(i32(0));
 });
 
-/**
- * For translated code after a miss: host address for an access of 1 to 16 bytes inside one page of RAM, which the TLB
- * holds then where it may. 0 = the interpreter's business, FAULT clear: a fault, a device, a write to a page with
- * code, two pages, alignment checks, data breakpoints. `access`: bytes | write << 8.
- */
-const regionFillHost = define('region_fill_host', ['i64', 'i32'], 'i32', (b, va, access) => {
-  b.if(b.state32(S.ALIGNMENT_CHECK).or(b.state32(S.DATA_BREAKPOINTS)), () => b.return(i32(0)));
-  const bytes = access.and(0xff);
-  b.if(va.wrap().and(0xfff).add(bytes).gtU(4096), () => b.return(i32(0)));
-  const write = b.let(access.shrU(8));
-  const host = b.let(call('fill', 'i32', va, write.or(user(b))));
-  b.if(host.leU(DEVICE), () => {
-    b.setState32(S.FAULT, 0);
-    b.setState32(S.FAULT_NON_CANONICAL, 0);
-    b.return(i32(0));
-  });
-  b.if(write, () => {
-    b.if(b.hostLoad('i32.load8_u', pageFlag(b, host)).and(CODE), () => b.return(i32(0)));
-  });
-  b.return(host);
-});
-
-/** The same, counted. */
-const regionFill = define('region_fill', ['i64', 'i32'], 'i32', (b, va, access) => {
-  const host = b.let(call('region_fill_host', 'i32', va, access));
-  b.setState64(S.REGION_FILLS, b.state64(S.REGION_FILLS).add(1));
-  b.setState64(S.REGION_REFUSALS, b.state64(S.REGION_REFUSALS).add(host.eqz().u64()));
-  b.return(host);
-});
-
-/** As the inline TLB of a large region: small ones call it. Host address, or 0 as `region_fill`. */
-function regionHost(name: string, tag: number, write: number): Definition {
-  return define(name, ['i64', 'i32'], 'i32', (b, va, bytes) => {
-    const entry = tlbEntry(b, va);
-    const offset = tlbOffset(b, entry, tag, va);
-    b.if(offset.leU(i64(4096).sub(bytes.u64())), () => b.return(tlbHost(b, entry, offset)));
-    b.return(call('region_fill', 'i32', va, bytes.or(write)));
-  });
-}
-
 function sized(bytes: number): Definition[] {
   return [
     define(`load${bytes}`, ['i64'], 'i64', (b, va) => {
@@ -301,10 +261,6 @@ export const ACCESS_DEFINITIONS: readonly Definition[] = [
   storeSlow,
   probeWrite,
   rmwHost,
-  regionFillHost,
-  regionFill,
-  regionHost('region_read', 0, 0),
-  regionHost('region_write', 8, 0x100),
   ...[1, 2, 4, 8].flatMap(sized),
   load16,
   store16,

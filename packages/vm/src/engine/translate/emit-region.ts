@@ -46,7 +46,7 @@ const RIP = local('i64', LOCAL.RIP);
 const STATUS = local('i32', LOCAL.STATUS);
 
 export interface EmitOptions extends RegionStyle {
-  /** Place of a computed call in CALL_TARGETS. */
+  /** Place of a return or computed call in CALL_TARGETS. */
   readonly siteOf: (insn: Instruction) => number;
   /**
    * BUDGET may be passed by `slack` instructions at most: a region that could go further without looking is not
@@ -326,7 +326,7 @@ class RegionEmitter {
         this.#close();
         break;
       case 'return':
-        this.#return(staged, value as E, astray, commit, end.sites);
+        this.#return(staged, value as E, astray, commit, end);
         break;
       case 'computed':
         this.#computed(staged, value as E, end, follow);
@@ -380,7 +380,7 @@ class RegionEmitter {
     value: E,
     astray: readonly Stmt[],
     commit: readonly Stmt[],
-    sites: readonly Target[],
+    { insn, sites }: Terminator & { k: 'return' },
   ): void {
     let open = 0;
     for (const site of sites) {
@@ -396,6 +396,7 @@ class RegionEmitter {
     this.#current = staged;
     this.#statements(astray);
     this.#statements(commit);
+    this.#noteTarget(insn, value);
     this.#leaveTo(staged, value);
     for (; open > 0; open--) this.#close();
   }
@@ -419,11 +420,15 @@ class RegionEmitter {
       this.#close();
       this.#current = staged;
     }
-    if (this.#options.compact) {
-      const offset = S.CALL_TARGETS + this.#options.siteOf(insn) * 8;
-      this.#statements([{ k: 'store', op: 'i64.store', address: this.#ops.cpu, value, offset }]);
-    }
+    this.#noteTarget(insn, value);
     this.#leaveTo(staged, value);
+  }
+
+  /** For the larger region that may follow a small one. */
+  #noteTarget(insn: Instruction, value: E): void {
+    if (!this.#options.compact) return;
+    const offset = S.CALL_TARGETS + this.#options.siteOf(insn) * 8;
+    this.#statements([{ k: 'store', op: 'i64.store', address: this.#ops.cpu, value, offset }]);
   }
 
   /** Leaves to look up a computed address. */

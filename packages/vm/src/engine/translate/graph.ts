@@ -1,7 +1,8 @@
 /**
  * Which guest code a region is made of: basic blocks reached from the entry by direct jumps and calls, as long as
  * they were executed often enough. A callee is copied into each place it is called from, so its return is known; a
- * function that calls itself becomes a loop.
+ * function that calls itself becomes a loop. Where the function that the entry lies in is expected to return to, a piece
+ * of its caller is copied too.
  */
 import { ROW_BIT } from '../../x86/row.ts';
 import type { Instruction, InstructionReader } from './instruction.ts';
@@ -57,6 +58,10 @@ interface Copy {
   /** Where its return goes in the parent. */
   readonly returnTo: number;
   readonly depth: number;
+  /** Blocks that it may still get. */
+  room: number;
+  /** Without a parent: copies of callers, by the offset that returns go to. */
+  readonly callers: Map<number, Copy>;
   readonly blocks: Map<number, Block>;
   /** Offset of each instruction → its block. */
   readonly owner: Map<number, Block>;
@@ -80,7 +85,7 @@ interface Loose {
 export interface Profile {
   /** How hot the block at an offset is. */
   readonly heat: (offset: number) => number;
-  /** Where a computed call or jump is expected to go: an offset, NaN when nobody knows. */
+  /** Where a return or a computed call or jump is expected to go: an offset, NaN when nobody knows. */
   readonly expected: (insn: Instruction) => number;
 }
 
@@ -91,6 +96,11 @@ export function formGraph(reader: InstructionReader, profile: Profile, limits: R
 /** Bytes around a function's known code in which targets of its computed jumps are looked for. */
 const CASES_BEFORE = 32768;
 const CASES_BEHIND = 32768;
+/** Blocks of a caller, and how many callers up. */
+const CALLER_BLOCKS = 12;
+const CALLERS = 2;
+/** Whose code moves apart from the entry's must not be part of the region: bytes between them at most. */
+const SAME_PROGRAM = 1 << 22;
 
 class Former {
   readonly #reader: InstructionReader;
@@ -114,7 +124,7 @@ class Former {
   }
 
   form(): Block[] {
-    const root = newCopy(0, null, 0);
+    const root = newCopy(0, null, 0, 0);
     const entryHeat = this.#heat(0);
     this.#minHeat = Math.max(1, Math.min(entryHeat, 1 << 20) / 16);
     this.#work.push({ copy: root, offset: 0, heat: Infinity });
@@ -128,6 +138,7 @@ class Former {
     for (const { copy, target } of this.#loose) target.block = copy.blocks.get(target.offset) ?? null;
     for (const { copy, sites } of this.#returns) {
       if (copy.parent !== null) this.#site(sites, copy.parent, copy.returnTo);
+      for (const [offset, caller] of copy.callers) this.#site(sites, caller, offset);
       for (const { copy: caller, offset } of copy.recursive) this.#site(sites, caller, offset);
     }
     return this.#blocks;
@@ -136,7 +147,9 @@ class Former {
   #grow(maxBlocks: number, maxInstructions: number): void {
     while (this.#work.length > 0) {
       const next = this.#takeHottest();
-      if (next.copy.blocks.has(next.offset)) continue;
+      const { copy } = next;
+      if (copy.blocks.has(next.offset) || copy.room === 0) continue;
+      copy.room--;
       if (this.#blocks.length >= maxBlocks || this.#instructions >= maxInstructions) break;
       this.#visit(next.copy, next.offset);
     }
@@ -251,17 +264,19 @@ class Former {
     if (mnemonic === 'RET' && insn.opsize === 8) {
       const sites: Target[] = [];
       this.#returns.push({ copy, sites });
+      if (copy.parent === null) this.#toCaller(copy, insn);
       return { k: 'return', insn, sites };
     }
     // a jump in a callee is most often the way into a shared library
-    if (this.#limits.maxDepth > 0 && (mnemonic === 'CALL' || (mnemonic === 'JMP' && copy.parent !== null))) {
+    const isExpected = mnemonic === 'CALL' || (mnemonic === 'JMP' && copy.parent !== null);
+    if (this.#limits.maxDepth > 0 && isExpected) {
       const entry = this.#expected(insn);
       if (!Number.isNaN(entry)) {
         const to = mnemonic === 'JMP' ? this.#target(copy, entry) : this.#call(copy, insn, entry, next).to;
         return { k: 'computed', insn, to };
       }
     }
-    if (mnemonic !== 'JMP' || copy.parent !== null || this.#limits.maxCases === 0)
+    if (mnemonic !== 'JMP' || copy.depth > 0 || this.#limits.maxCases === 0)
       return { k: 'computed', insn, to: null };
     if (copy.dispatch === null) {
       copy.dispatch = { offset: insn.offset, instructions: [], end: { k: 'dispatch', cases: [] } };
@@ -282,9 +297,20 @@ class Former {
     const heat = this.#heat(entry);
     if (copy.depth >= this.#limits.maxDepth || heat < this.#minHeat)
       return { k: 'call', insn, to: { offset: entry, block: null } };
-    const callee = newCopy(entry, copy, next);
+    const callee = newCopy(entry, copy, next, copy.depth + 1);
     this.#follow(copy, next);
     return { k: 'call', insn, to: this.#target(callee, entry) };
+  }
+  /** A function whose caller is not known returns to where it returned last. */
+  #toCaller(copy: Copy, insn: Instruction): void {
+    const to = this.#limits.maxDepth > 0 && copy.depth < CALLERS ? this.#expected(insn) : Number.NaN;
+    if (!(Math.abs(to) < SAME_PROGRAM) || copy.callers.has(to)) return;
+    const heat = this.#heat(to);
+    if (heat < this.#minHeat) return;
+    const caller = newCopy(to, null, 0, copy.depth + 1, CALLER_BLOCKS);
+    copy.callers.set(to, caller);
+    // the function itself goes first
+    this.#work.push({ copy: caller, offset: to, heat: heat / 2 });
   }
   #follow(copy: Copy, offset: number): void {
     const heat = this.#heat(offset);
@@ -292,13 +318,20 @@ class Former {
   }
 }
 
-function newCopy(entry: number, parent: Copy | null, returnTo: number): Copy {
-  const depth = parent === null ? 0 : parent.depth + 1;
+function newCopy(
+  entry: number,
+  parent: Copy | null,
+  returnTo: number,
+  depth: number,
+  room: number = Infinity,
+): Copy {
   return {
     entry,
     parent,
     returnTo,
     depth,
+    room,
+    callers: new Map(),
     blocks: new Map(),
     owner: new Map(),
     recursive: [],

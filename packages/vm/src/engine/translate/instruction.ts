@@ -10,6 +10,7 @@ export interface Instruction {
   readonly length: number;
   readonly opsize: number;
   readonly memory: boolean;
+  readonly modrm: number;
   readonly reg: number;
   readonly rm: number;
   readonly rex: number;
@@ -137,6 +138,7 @@ export class InstructionReader {
       length: out.length,
       opsize: out.opsize,
       memory: out.memory,
+      modrm: this.#decoder.modrm,
       reg: out.reg,
       rm: out.rm,
       rex: out.rex,

@@ -1,7 +1,7 @@
 /**
  * Instruction semantics bound to a region: guest registers are locals, immediates constants, memory goes through the
  * inline TLB, and what cannot go on leaves *before* its instruction. An instruction that would leave after it has
- * changed a register is not translated (NotTranslatable): the interpreter runs it.
+ * changed something is not translated (NotTranslatable): the interpreter runs it.
  */
 import { apply, call, E, i32, i64, local } from '../../x86/expr.ts';
 import type { End, Stmt } from '../../x86/block.ts';
@@ -25,7 +25,6 @@ const BUDGET = local('i32', LOCAL.BUDGET);
 const TLB = local('i32', LOCAL.TLB);
 /** Linear RIP of the region's entry. */
 export const BASE: E = local('i64', LOCAL.BASE);
-const WRITE = 0x100;
 const REGISTERS = LOCAL_TYPES.slice(0, LOCAL.XMM + 16).map((ty, i) => local(ty, i));
 /** Of a linear address shifted right by 7: the place of its entry in the TLB. */
 const TLB_PLACE = i32((S.TLB_ENTRIES - 1) << 5);
@@ -33,7 +32,7 @@ const TLB_PLACE = i32((S.TLB_ENTRIES - 1) << 5);
 export interface RegionStyle {
   /** RIP is in its local before an instruction that may leave, so that leaving is one branch; nothing is counted there. */
   readonly ripFirst: boolean;
-  /** Small code for what is not very hot: memory through functions. */
+  /** Small code for what is not very hot: what all regions do alike is done by a function. */
   readonly compact: boolean;
   /** Host address of the TLB, if it is known: then the region may be entered with this one only. */
   readonly tlb?: number | undefined;
@@ -44,7 +43,8 @@ export class RegionOps extends FlagOps {
   /** RIP of the instruction being staged is in its local. */
   #ripIsSet = false;
   #insn!: Instruction;
-  #wroteRegister = false;
+  /** The instruction has changed a register, or called a function that changes more. */
+  #changed = false;
   #reloadTlb = false;
   #address: E | null = null;
   #rmw: E | null = null;
@@ -84,7 +84,7 @@ export class RegionOps extends FlagOps {
     this.stage({ row: insn.row, opsize: insn.opsize, memory: insn.memory });
     this.#address = null;
     this.#rmw = null;
-    this.#wroteRegister = false;
+    this.#changed = false;
     this.#reloadTlb = false;
     this.#ripIsSet = false;
     this.target = null;
@@ -116,7 +116,7 @@ export class RegionOps extends FlagOps {
     this.leave();
   }
   leave(): void {
-    if (this.#wroteRegister && !this.has('string')) throw new NotTranslatable();
+    if (this.#changed && !this.has('string')) throw new NotTranslatable();
     // who always leaves is the interpreter's
     if (this.depth === 0) throw new NotTranslatable();
     this.leaves = true;
@@ -150,6 +150,11 @@ export class RegionOps extends FlagOps {
     return this.let(call('read_tsc', 'i64', i32(0)));
   }
 
+  override callVoid(name: string, ...args: E[]): void {
+    this.#changed = true;
+    super.callVoid(name, ...args);
+  }
+
   // ---- registers ----
 
   #gpr(n: number): E {
@@ -159,7 +164,7 @@ export class RegionOps extends FlagOps {
   #setGpr(n: number, value: E): void {
     this.used |= 1 << n;
     this.written |= 1 << n;
-    this.#wroteRegister = true;
+    this.#changed = true;
     this.emit({ k: 'set', local: LOCAL.GPR + n, value });
   }
   #xmm(n: number): E {
@@ -169,7 +174,7 @@ export class RegionOps extends FlagOps {
   #setXmm(n: number, value: E): void {
     this.used |= 1 << (16 + n);
     this.written |= 1 << (16 + n);
-    this.#wroteRegister = true;
+    this.#changed = true;
     this.emit({ k: 'set', local: LOCAL.XMM + n, value });
   }
   override reg(n: number, bytes = 8): E {
@@ -334,6 +339,9 @@ export class RegionOps extends FlagOps {
         (this.#insn.repne && !this.#insn.rep ? S.RECORD_FLAG.REPNE : 0),
     );
   }
+  get modrm(): E {
+    return i32(this.#insn.modrm);
+  }
   get sourceSegment(): E {
     return i32(this.#insn.segment);
   }
@@ -381,31 +389,19 @@ export class RegionOps extends FlagOps {
     return this.#address;
   }
 
-  // ---- memory: the inline TLB (engine/mmu/access.ts), then `region_fill`, then out ----
+  // ---- memory: through the inline TLB; who misses it leaves, and the interpreter fills it ----
 
   /** Host address of `bytes` bytes at `va`. */
   #host(bytes: number, va: E, write: boolean): E {
-    const host = this.var('i32');
-    if (this.#style.compact) {
-      this.#readyToLeave();
-      host.set(call(write ? 'region_write' : 'region_read', 'i32', va, i32(bytes)));
-      this.emit({ k: 'if', condition: host.get().eqz(), then: this.#out(), else: [], unlikely: true });
-      return host.get();
-    }
     const index = va.wrap().shrU(7).and(TLB_PLACE);
     const { tlb } = this.#style;
     const entry = this.let(tlb === undefined ? TLB.add(index) : index);
     const at = tlb ?? 0;
     const offset = this.let(va.xor(apply('i64.load', [entry], at + (write ? 8 : 0))));
-    // not through `if`: the hint is for this shape, and the flags are synchronised before
-    const miss = this.#branch(() => {
-      host.set(call('region_fill', 'i32', va, i32(bytes | (write ? WRITE : 0))));
-      this.emit({ k: 'if', condition: host.get().eqz(), then: this.#out(), else: [], unlikely: true });
-    });
-    const hit = this.#branch(() => host.set(apply('i32.load', [entry], at + 16).add(offset.wrap())));
     this.#readyToLeave();
-    this.emit({ k: 'if', condition: offset.gtU(4096 - bytes), then: miss, else: hit, unlikely: true });
-    return host.get();
+    const condition = offset.gtU(4096 - bytes);
+    this.emit({ k: 'if', condition, then: this.#out(), else: [], unlikely: true });
+    return this.let(apply('i32.load', [entry], at + 16).add(offset.wrap()));
   }
   #out(): Stmt[] {
     return this.#branch(() => this.leave());

@@ -186,29 +186,6 @@ test('modules that did not run lately are evicted under the memory budget', () =
   assert.equal(m.requests.length, before, 'what runs all the time stayed');
 });
 
-test('region_fill gives host addresses, and 0 for what the interpreter has to do', () => {
-  const m = machine(() => null, { tier: 'off' });
-  const { region_fill: fill } = m.vcpu.warm as unknown as {
-    region_fill: (cpu: number, va: bigint, access: number) => number;
-  };
-  const ask = (va: bigint, bytes: number, write = 0): number =>
-    fill(m.vcpu.area, va, bytes | (write << 8)) >>> 0;
-  assert.equal(ask(0x2ff8n, 8), m.ram + 0x2ff8);
-  assert.equal(ask(0x2ff9n, 8), 0);
-  assert.equal(ask(0x2ff0n, 16, 1), m.ram + 0x2ff0);
-  assert.equal(ask(0xf000_0000n, 4), 0, 'a device');
-  m.load(0x1000, [...INC_RAX, ...UD2]);
-  m.run(0x1000n);
-  assert.equal(ask(0x1800n, 4, 1), 0, 'a page with code');
-  assert.equal(ask(0x1800n, 4), m.ram + 0x1800);
-  m.view.setBigUint64(m.vcpu.area + S.CR0, 0x8000_0000n, true);
-  m.view.setUint32(m.vcpu.area + S.FAULT, 0, true);
-  assert.equal(ask(0x2000n, 4), 0, 'not mapped');
-  assert.equal(ask(0x8000_0000_0000n, 4), 0, 'not canonical');
-  assert.equal(m.view.getUint32(m.vcpu.area + S.FAULT, true), 0);
-  assert.equal(m.view.getUint32(m.vcpu.area + S.FAULT_NON_CANONICAL, true), 0);
-});
-
 function le32(n: number): number[] {
   return [n & 255, (n >> 8) & 255, (n >> 16) & 255, (n >> 24) & 255];
 }

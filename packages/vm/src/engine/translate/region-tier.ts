@@ -143,8 +143,6 @@ export class RegionTier implements RegionSlots {
       instructions: counter(S.REGION_INSTRUCTIONS),
       interprets: counter(S.REGION_INTERPRETS),
       mismatches: counter(S.REGION_MISMATCHES),
-      fills: counter(S.REGION_FILLS),
-      refusals: counter(S.REGION_REFUSALS),
       left: this.#o.table().left(),
       exits: this.#o.options.countExits === true ? this.#o.table().exits() : [],
       guestInstructions: this.#guestInstructions,

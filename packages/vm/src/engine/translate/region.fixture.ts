@@ -80,15 +80,11 @@ export interface HandMade {
   readonly level?: 1 | 2;
   readonly members?: readonly number[];
   readonly instructions?: number;
-  /** Called before: `name(cpu, rax, access)`, the result to RDX. */
-  readonly fill?: number;
 }
 
 /** Regions that add to RCX and RIP, take one instruction off BUDGET and leave. */
 export function handMade(regions: readonly HandMade[]): TranslatedModule {
   const module = new ModuleBuilder();
-  const usesFill = regions.some((r) => r.fill !== undefined);
-  const fill = usesFill ? module.import('env', 'region_fill', ['i32', 'i64', 'i32'], 'i32') : 0;
   regions.forEach((region, i) => {
     const code = new Bytes();
     const bump = (offset: number, wide: boolean, by: number): void => {
@@ -102,16 +98,6 @@ export function handMade(regions: readonly HandMade[]): TranslatedModule {
     bump(S.GPR + 8, true, region.add);
     bump(S.RIP, true, region.skip);
     bump(S.BUDGET, false, -1);
-    if (region.fill !== undefined) {
-      code.put(0x20, 0, 0x20, 0, 0x20, 0, 0x29, 0);
-      code.u32(S.GPR);
-      code.byte(0x41);
-      code.s32(region.fill);
-      code.byte(0x10);
-      code.u32(fill);
-      code.put(0xad, 0x37, 0);
-      code.u32(S.GPR + 16);
-    }
     code.put(0x41, region.status ?? REGION_STATUS.CHAIN);
     const index = module.reserve();
     module.body(index, {
@@ -125,7 +111,7 @@ export function handMade(regions: readonly HandMade[]): TranslatedModule {
   });
   return {
     bytes: module.write({ min: 1, max: 65536 }),
-    imports: usesFill ? ['region_fill'] : [],
+    imports: [],
     regions: regions.map(
       ({
         rip,

@@ -23,7 +23,6 @@ export function translationReport(stats: TranslationStats, retired: bigint): str
     `exits        ${share(entered - stats.interprets, entered)} to look the next address up, ` +
       `${share(stats.interprets, entered)} for an instruction of the interpreter`,
     ...exitLine(stats),
-    `TLB misses   ${stats.fills}: ${stats.refusals} for the interpreter (faults, devices, writes to code, two pages)`,
     '',
     ...leftRows(stats),
   ];

@@ -27,20 +27,9 @@ function finish(o: Ops): void {
   o.setState64(S.FIP, o.rip);
   o.if(o.state32(S.FSW).and(FSW_BIT.ES).ne(0), () => {
     if (o.form.memory) o.setState64(S.FDP, o.effectiveAddress(0));
-    noteOpcode(o);
+    // the low 11 bits of the opcode
+    o.setState32(S.FOP, o.modrm.or((o.row.encoding.opcode & 7) << 8));
   });
-}
-/** FOP: the low 11 bits of the opcode, read again from behind the prefixes. */
-function noteOpcode(o: Ops): void {
-  const at = o.var('i64', o.rip.add(o.segmentBase(S.SEG.CS)));
-  const byte = o.var('i64');
-  o.loop(() => {
-    byte.set(o.load(1, at.get()));
-    at.set(at.get().add(1));
-    o.if(byte.get().and(0xf8).eq(0xd8), () => o.break());
-  });
-  const modrm = o.let(o.load(1, at.get()));
-  o.setState32(S.FOP, byte.get().and(7).shl(8).or(modrm).wrap());
 }
 /** A data instruction whose work is `body`. */
 function instruction(body: (o: Ops) => void): Semantics {
