@@ -136,6 +136,85 @@ test('what is known by address stays when a page without code is invalidated, or
   assert.notEqual(key(), before);
 });
 
+/** `machine` with 4 KiB pages: linear page n of the first 2 MiB → what `map` says. Tables from 0x10000 on. */
+function paged(map: (page: number) => number): ReturnType<typeof machine> & {
+  set: (page: number, frame: number) => void;
+} {
+  const m = machine();
+  const { vcpu, view, ram } = m;
+  for (const [at, to] of [
+    [0x10000, 0x11003n],
+    [0x11000, 0x12003n],
+    [0x12000, 0x13003n],
+  ] as const)
+    view.setBigUint64(ram + at, to, true);
+  const set = (page: number, frame: number): void =>
+    view.setBigUint64(ram + 0x13000 + page * 8, BigInt(frame * 4096 + 3), true);
+  for (let page = 0; page < 512; page++) set(page, map(page));
+  view.setBigUint64(vcpu.area + S.CR3, 0x10000n, true);
+  view.setBigUint64(vcpu.area + S.CR4, 0x20n, true);
+  view.setBigUint64(vcpu.area + S.CR0, 0x8000_0001n, true);
+  vcpu.flush(true);
+  vcpu.modeChanged();
+  return { ...m, set };
+}
+
+test('a branch goes where its address says, not where the same bytes led before', () => {
+  const frames = new Map([
+    [4, 1],
+    [5, 3],
+  ]);
+  const { vcpu, view, load, set } = paged((page) => frames.get(page) ?? page);
+  load(0x1000, [0xe9, ...le32(0x1000 - 5)]); // jmp to the next page's start
+  load(0x2000, [0xb0, 2, ...UD2]);
+  load(0x3000, [0xb0, 3, ...UD2]);
+  const run = (start: bigint): number => {
+    view.setUint32(vcpu.area + S.FAULT, 0, true);
+    vcpu.rip = start;
+    vcpu.budget = 1000;
+    assert.equal(vcpu.run(), 'fault');
+    return view.getUint8(vcpu.area + S.GPR);
+  };
+  assert.deepEqual([run(0x1000n), run(0x1000n)], [2, 2]);
+  assert.deepEqual([run(0x4000n), run(0x4000n)], [3, 3], 'the same branch at another address');
+  assert.equal(run(0x1000n), 2);
+  set(2, 3);
+  vcpu.flush(true);
+  assert.equal(run(0x1000n), 3, 'the page it leads to is another one now');
+});
+
+test('a branch does not go on in a block that was dropped', () => {
+  const { vcpu, view, load, ram } = machine();
+  // mov ecx, 2; L: mov al, 1; jmp M; … M: dec ecx; jnz N; ud2; … N: mov byte [L + 1], 7; jmp L
+  load(0x1000, [0xb9, 2, 0, 0, 0, 0xeb, 0x39]); // to L at 0x1040
+  load(0x1040, [0xb0, 1, 0xeb, 0x3c]); // to M at 0x1080
+  load(0x1080, [0xff, 0xc9, 0x75, 0x3c, ...UD2]); // to N at 0x10c0
+  load(0x10c0, [0xc6, 0x04, 0x25, 0x41, 0x10, 0, 0, 7, 0xe9, ...le32(0x1040 - 0x10cd)]);
+  for (let i = 0; i < 3; i++) {
+    view.setUint8(ram + 0x1041, 1);
+    vcpu.written(ram + 0x1041, 1);
+    view.setUint32(vcpu.area + S.FAULT, 0, true);
+    vcpu.rip = 0x1000n;
+    vcpu.budget = 1000;
+    assert.equal(vcpu.run(), 'fault');
+    assert.equal(view.getUint8(vcpu.area + S.GPR), 7);
+  }
+});
+
+test('when generations begin again no branch remembers the first ones', () => {
+  const { vcpu, view, load } = machine();
+  load(0x1000, [0xb0, 1, ...UD2]);
+  vcpu.rip = 0x1000n;
+  vcpu.budget = 1000;
+  assert.equal(vcpu.run(), 'fault');
+  const before = vcpu.code.flushes;
+  for (const key of [S.KEY_USER, S.KEY_KERNEL]) {
+    view.setUint32(vcpu.area + key, 0xffff_fe00, true);
+    vcpu.flush(true);
+  }
+  assert.equal(vcpu.code.flushes, before + 2);
+});
+
 test('a module generated from other tables is refused', () => {
   const bytes = generateInterpreter({ min: 1, max: 65536 });
   const at = Buffer.from(bytes).indexOf('vivarium') + 'vivarium'.length;

@@ -123,6 +123,7 @@ export class Interpreter implements MemoryUnit {
         system: (_cpu: number, operation: number, record: number) => hooks.system(operation, record),
         clock_ns: (_cpu: number, before: number) => hooks.clockNs(before),
         code_written: (_cpu: number, host: number, bytes: number) => this.code.written(host, bytes),
+        forget_blocks: () => this.code.flushBlocks(),
         watch: (_cpu: number, low: number, high: number, bytes: number, write: number) =>
           hooks.watch(low >>> 0, high >>> 0, bytes, write),
       },

@@ -306,6 +306,16 @@ export const REC = {
   SIZE: 40,
 } as const;
 
+/**
+ * Of a direct branch or RET, in fields of its record that it has no use for: where it led last, that block's first record
+ * (i32), and JUMP_KEY at that time (i32, 0 = not yet). It says what the jump cache said, but for blocks that have a region.
+ */
+export const LINK: { readonly RIP: number; readonly RECORD: number; readonly KEY: number } = {
+  RIP: REC.REG,
+  RECORD: REC.DISP,
+  KEY: REC.DISP + 4,
+};
+
 export const BLOCK_MODE_BIT = {
   /** One instruction per block. */
   STEP: 4,

@@ -16,11 +16,23 @@ import { LOCAL, LOCAL_TYPES } from '../translate/locals.ts';
 import { REGION_STATUS } from '../translate/region.ts';
 import { emitNextRegion, LOAD_NEXT } from '../translate/region-frame.ts';
 import { RUN_EXIT, STATUS } from '../unit.ts';
+import {
+  Assembler,
+  BYPASS_LOCAL,
+  CPU,
+  ENTRY_LOCAL,
+  FIRST_POOL,
+  HEAT_LOCAL,
+  LINK_LOCAL,
+  REC_LOCAL,
+  RIP_LOCAL,
+} from './assembler.ts';
 import { WARM_DEFINITIONS } from './functions.ts';
 import { DIGEST_SECTION, tableDigest } from './digest.ts';
 import { FIRST_FORM, FORMS } from './handlers.ts';
 import { InterpOps } from './interp-ops.ts';
 import { isHot } from './hot.ts';
+import { followLink, hasLink, setLink } from './links.ts';
 import { MICRO_FUNCTIONS } from './micro.ts';
 
 const IMPORTS: readonly { name: string; params: readonly Ty[]; result: Ty | null }[] = [
@@ -28,6 +40,7 @@ const IMPORTS: readonly { name: string; params: readonly Ty[]; result: Ty | null
   { name: 'mmio_write', params: ['i32', 'i32', 'i32', 'i32'], result: null },
   { name: 'system', params: ['i32', 'i32'], result: 'i32' },
   { name: 'code_written', params: ['i32', 'i32'], result: null },
+  { name: 'forget_blocks', params: [], result: null },
   { name: 'clock_ns', params: ['i32'], result: 'f64' },
   { name: 'watch', params: ['i32', 'i32', 'i32', 'i32'], result: null },
 ];
@@ -179,67 +192,6 @@ function chainBody(regionType: number): FunctionBody {
   return { name: 'region_chain', params: ['i32'], result: 'i32', locals: types, code: code.bytes().slice() };
 }
 
-const CPU = 0;
-const REC_LOCAL = 1;
-const RIP_LOCAL = 2;
-const ENTRY_LOCAL = 3;
-/** 1 = the region at RIP handed its instruction to the interpreter: do not enter it this time. */
-const BYPASS_LOCAL = 4;
-const HEAT_LOCAL = 5;
-const FIRST_POOL = 6;
-
-/** Instruction shorthands of the run loop. */
-class Assembler {
-  readonly out: Bytes = new Bytes();
-
-  /** Opcodes without operands, by their bytes. */
-  op(...bytes: number[]): void {
-    this.out.put(...bytes);
-  }
-  #indexed(opcode: number, index: number): void {
-    this.out.byte(opcode);
-    this.out.u32(index);
-  }
-  get(local: number): void {
-    this.#indexed(0x20, local);
-  }
-  set(local: number): void {
-    this.#indexed(0x21, local);
-  }
-  tee(local: number): void {
-    this.#indexed(0x22, local);
-  }
-  br(depth: number): void {
-    this.#indexed(0x0c, depth);
-  }
-  call(index: number): void {
-    this.#indexed(0x10, index);
-  }
-  i32(value: number): void {
-    this.out.byte(0x41);
-    this.out.s32(value);
-  }
-  #memory(opcode: number, offset: number): void {
-    this.out.put(opcode, 0);
-    this.out.u32(offset);
-  }
-  load(offset: number): void {
-    this.#memory(0x28, offset);
-  }
-  load64(offset: number): void {
-    this.#memory(0x29, offset);
-  }
-  load16u(offset: number): void {
-    this.#memory(0x2f, offset);
-  }
-  store(offset: number): void {
-    this.#memory(0x36, offset);
-  }
-  store64(offset: number): void {
-    this.#memory(0x37, offset);
-  }
-}
-
 function runLoop(
   inlined: readonly { handler: number; ops: InterpOps }[],
   handlers: number,
@@ -293,19 +245,22 @@ function runLoop(
   a.call(functionIndex('find_block'));
   orNoBlock(a, functionIndex('deliver_fault'));
   a.op(0x0b); // end
+  setLink(a);
   enterRegion(a, functionIndex, types.region);
-  countHeat(a);
-  a.get(CPU);
-  a.get(RIP_LOCAL);
-  a.store64(S.BLOCK_RIP);
-  if (traced) {
+  const enterBlock = (): void => {
+    countHeat(a);
+    a.get(CPU);
+    a.get(RIP_LOCAL);
+    a.store64(S.BLOCK_RIP);
+    if (!traced) return;
     a.get(CPU);
     a.get(REC_LOCAL);
     a.call(functionIndex('trace'));
-  }
+  };
+  enterBlock();
 
   a.op(0x03, 0x40); // loop next
-  a.op(0x02, 0x40, 0x02, 0x40, 0x02, 0x40); // block exit, block jump, block default
+  for (const _ of ['exit', 'jump', 'linked jump', 'default']) a.op(0x02, 0x40); // block
   for (let i = 0; i < n; i++) a.op(0x02, 0x40);
   a.get(REC_LOCAL);
   a.load16u(S.REC.HANDLER);
@@ -314,13 +269,14 @@ function runLoop(
   const label = new Map(inlined.map(({ handler }, i) => [handler, i]));
   for (let h = 0; h < handlers; h++) out.u32(label.get(h) ?? n);
   out.u32(n);
-  inlined.forEach(({ ops }, i) => {
+  inlined.forEach(({ handler, ops }, i) => {
     a.op(0x0b); // end of the block that leads here
     const toDefault = n - 1 - i;
+    const toJump = hasLink(handler) ? 1 : 2;
     const end = (how: End, o: Bytes, depth: number): void => {
       if (how === 'next') o.put(0x20, REC_LOCAL, 0x41, S.REC.SIZE, 0x6a, 0x21, REC_LOCAL);
       o.byte(0x0c);
-      o.u32(toDefault + depth + (how === 'jump' ? 1 : how === 'exit' ? 2 : 3));
+      o.u32(toDefault + depth + (how === 'jump' ? toJump : how === 'exit' ? 3 : 4));
     };
     pool.reset();
     const locals = ops.locals.map((ty) => pool.take(ty));
@@ -349,11 +305,15 @@ function runLoop(
   a.i32(S.REC.SIZE);
   a.op(0x6a);
   a.set(REC_LOCAL);
-  a.br(3);
+  a.br(4);
   a.op(0x0b);
   a.get(ENTRY_LOCAL);
   a.i32(STATUS.EXIT);
-  a.op(0x46, 0x0d, 1); // eq, br_if exit
+  a.op(0x46, 0x0d, 2); // eq, br_if exit
+  a.br(1); // jump
+  a.op(0x0b); // linked jump
+  followLink(a, enterBlock);
+  a.br(3); // past jump, exit and next: lookup
   a.op(0x0b); // jump
   spend(a, 1);
   a.br(2); // past exit and next: lookup
@@ -372,7 +332,7 @@ function runLoop(
     name: 'run',
     params: ['i32'],
     result: 'i32',
-    locals: ['i32', 'i64', 'i32', 'i32', 'i32', ...pool.types],
+    locals: ['i32', 'i64', 'i32', 'i32', 'i32', 'i32', ...pool.types],
     code: out.bytes().slice(),
   };
 }
@@ -389,6 +349,7 @@ function orNoBlock(a: Assembler, deliverFault: number): void {
   a.call(deliverFault);
   a.op(0x04, 0x40); // if
   a.i32(0);
+  a.tee(LINK_LOCAL);
   a.set(BYPASS_LOCAL);
   a.br(3); // lookup
   a.op(0x0b); // end

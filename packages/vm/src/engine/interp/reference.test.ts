@@ -73,6 +73,7 @@ function compare(test: Parameters<InterpreterRunner['run']>[0], kernel: boolean)
             mmio_read: () => 0xffffffffn,
             mmio_write: () => 0n,
             code_written: () => 0n,
+            forget_blocks: () => 0n,
             clock_ns: () => 0n,
             watch: () => 0n,
             system: (operation = 0n) => {

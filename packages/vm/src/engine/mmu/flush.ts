@@ -95,7 +95,10 @@ const flushTlbs = define('flush_tlbs', ['i32'], null, (b, global) => {
   b.hostFill(b.cpu.add(S.LARGE_PAGES), i32(0), i32(LARGE_PAGES_BYTES));
 });
 
-/** The next generation for CPL 3 or below it. When the numbers are used up both begin again, with empty caches. */
+/**
+ * The next generation for CPL 3 or below it. When the numbers are used up both begin again, with empty caches and without
+ * decoded blocks, whose links have keys too.
+ */
 function advance(b: B, key: number, pages: number): void {
   const next = b.let(b.state32(key).add(FIRST_GENERATION));
   b.setState32(key, next);
@@ -105,6 +108,7 @@ function advance(b: B, key: number, pages: number): void {
     b.hostFill(b.cpu.add(S.JUMP_CACHE), i32(0), i32(S.JUMP_CACHE_ENTRIES * 16));
     b.setState32(S.KEY_KERNEL, FIRST_GENERATION);
     b.setState32(S.KEY_USER, FIRST_GENERATION);
+    b.callVoid('forget_blocks');
   });
 }
 
