@@ -7,7 +7,7 @@ import { type Decoded, Decoder, NO_REGISTER, RIP_BASE } from '../x86/decode.ts';
 import { ROW_BIT, type Row } from '../x86/row.ts';
 import * as S from '../x86/state.ts';
 import { type BlockIndex, HEADER_BYTES } from './block-index.ts';
-import { handlerOf, MICRO } from './interp/handlers.ts';
+import { handlerOf, LINKS, MICRO } from './interp/handlers.ts';
 import { BLOCK_INSTRUCTIONS } from './unit.ts';
 
 /** #GP(0), as an immediate of the micro-operation UNDEFINED. */
@@ -129,6 +129,11 @@ export class CodeCache {
     if (!ended) this.#micro(MICRO.FALL, at - host, instructions - 1, 0);
     const bytes = secondBytes > 0 ? pageEnd - host : at - host;
     const count = (this.#next - block) / REC.SIZE - 1;
+    if (LINKS[this.#u16[(this.#next - REC.SIZE) >> 1] as number] === 2) {
+      // room for the second link
+      this.#i32[(this.#next + S.LINK.KEY) >> 2] = 0;
+      this.#next += REC.SIZE;
+    }
     const { regions } = this.#o;
     const slot = regions?.slotAt(host, mode) ?? 0;
     const heat = slot === 0 ? (regions?.heatOf(host, mode) ?? S.HEAT_NEVER) : S.HEAT_NEVER;

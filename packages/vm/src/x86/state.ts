@@ -307,8 +307,9 @@ export const REC = {
 } as const;
 
 /**
- * Of a direct branch or RET, in fields of its record that it has no use for: where it led last, that block's first record
- * (i32), and JUMP_KEY at that time (i32, 0 = not yet). It says what the jump cache said, but for blocks that have a region.
+ * Of a direct branch or RET, in fields of its record that it has no use for: where it led (i64), that block's first record
+ * (i32), and JUMP_KEY at that time (i32, 0 = not yet). A second one, where there is one (LINKS in interp/handlers.ts), stands
+ * at the same places of a record's room behind it. It says what the jump cache said, but for blocks that have a region.
  */
 export const LINK: { readonly RIP: number; readonly RECORD: number; readonly KEY: number } = {
   RIP: REC.REG,

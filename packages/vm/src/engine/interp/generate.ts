@@ -29,10 +29,10 @@ import {
 } from './assembler.ts';
 import { WARM_DEFINITIONS } from './functions.ts';
 import { DIGEST_SECTION, tableDigest } from './digest.ts';
-import { FIRST_FORM, FORMS } from './handlers.ts';
+import { FIRST_FORM, FORMS, LINKS } from './handlers.ts';
 import { InterpOps } from './interp-ops.ts';
 import { isHot } from './hot.ts';
-import { followLink, hasLink, setLink } from './links.ts';
+import { followLink, setLink } from './links.ts';
 import { MICRO_FUNCTIONS } from './micro.ts';
 
 const IMPORTS: readonly { name: string; params: readonly Ty[]; result: Ty | null }[] = [
@@ -260,7 +260,7 @@ function runLoop(
   enterBlock();
 
   a.op(0x03, 0x40); // loop next
-  for (const _ of ['exit', 'jump', 'linked jump', 'default']) a.op(0x02, 0x40); // block
+  for (const _ of ['exit', 'jump', 'jump with one link', 'jump with two', 'default']) a.op(0x02, 0x40); // block
   for (let i = 0; i < n; i++) a.op(0x02, 0x40);
   a.get(REC_LOCAL);
   a.load16u(S.REC.HANDLER);
@@ -272,11 +272,11 @@ function runLoop(
   inlined.forEach(({ handler, ops }, i) => {
     a.op(0x0b); // end of the block that leads here
     const toDefault = n - 1 - i;
-    const toJump = hasLink(handler) ? 1 : 2;
+    const toJump = 3 - (LINKS[handler] as number);
     const end = (how: End, o: Bytes, depth: number): void => {
       if (how === 'next') o.put(0x20, REC_LOCAL, 0x41, S.REC.SIZE, 0x6a, 0x21, REC_LOCAL);
       o.byte(0x0c);
-      o.u32(toDefault + depth + (how === 'jump' ? toJump : how === 'exit' ? 3 : 4));
+      o.u32(toDefault + depth + (how === 'jump' ? toJump : how === 'exit' ? 4 : 5));
     };
     pool.reset();
     const locals = ops.locals.map((ty) => pool.take(ty));
@@ -305,15 +305,17 @@ function runLoop(
   a.i32(S.REC.SIZE);
   a.op(0x6a);
   a.set(REC_LOCAL);
-  a.br(4);
+  a.br(5);
   a.op(0x0b);
   a.get(ENTRY_LOCAL);
   a.i32(STATUS.EXIT);
-  a.op(0x46, 0x0d, 2); // eq, br_if exit
-  a.br(1); // jump
-  a.op(0x0b); // linked jump
-  followLink(a, enterBlock);
-  a.br(3); // past jump, exit and next: lookup
+  a.op(0x46, 0x0d, 3); // eq, br_if exit
+  a.br(2); // jump
+  for (const links of [2, 1] as const) {
+    a.op(0x0b); // jump with links
+    followLink(a, links, links + 1, enterBlock);
+    a.br(links + 2); // past what is between here and the lookup
+  }
   a.op(0x0b); // jump
   spend(a, 1);
   a.br(2); // past exit and next: lookup

@@ -37,6 +37,17 @@ FORMS.forEach((form, i) => {
   handlerByForm[key(form.row.index, form.opsize, form.memory)] = FIRST_FORM + i;
 });
 
+/**
+ * By handler: how many links a branch has, in its record (none besides fields that it does not use) and in room behind it.
+ * Those with a register or memory operand have none.
+ */
+export const LINKS: Uint8Array = new Uint8Array(FIRST_FORM + FORMS.length);
+FORMS.forEach(({ row: { mnemonic, operands } }, i) => {
+  if (mnemonic === 'RET') LINKS[FIRST_FORM + i] = 2;
+  else if (operands.length === 1 && operands[0]?.kind === 'J')
+    LINKS[FIRST_FORM + i] = mnemonic === 'JMP' || mnemonic === 'CALL' ? 1 : 2;
+});
+
 /** Handler number of a form, or UNDEFINED when the row has no such form. */
 export function handlerOf(row: number, opsize: number, memory: boolean): number {
   return handlerByForm[key(row, opsize, memory)] as number;
