@@ -1,5 +1,5 @@
 /** `VM.start` on Node: options a person writes → a machine that runs. */
-import { readFile } from 'node:fs/promises';
+import { open } from 'node:fs/promises';
 import { VmError } from '../../base/errors.ts';
 import { parseSize } from '../../base/size.ts';
 import type { TranslateOptions } from '../../machine/vcpu.ts';
@@ -227,7 +227,7 @@ async function readSource(source: FileSource, what: string): Promise<Uint8Array>
   if (typeof source === 'function') return source();
   if (typeof source !== 'string') return source;
   try {
-    return await readFile(source);
+    return await readAtOnce(source);
   } catch (cause) {
     throw new VmError('FILE_NOT_FOUND', {
       message: `The ${what} ${source} cannot be read: ${cause instanceof Error ? cause.message : String(cause)}`,
@@ -235,4 +235,21 @@ async function readSource(source: FileSource, what: string): Promise<Uint8Array>
       cause,
     });
   }
+}
+
+/** In one piece: `readFile` takes a hundred turns for a kernel, and twice the time. */
+async function readAtOnce(path: string): Promise<Uint8Array> {
+  await using file = await open(path);
+  const stat = await file.stat();
+  // pipes and the like do not know their size
+  if (!stat.isFile()) return file.readFile();
+  const { size } = stat;
+  const bytes = new Uint8Array(size);
+  let at = 0;
+  while (at < size) {
+    const { bytesRead } = await file.read(bytes, at, size - at, at);
+    if (bytesRead === 0) return bytes.slice(0, at);
+    at += bytesRead;
+  }
+  return bytes;
 }
