@@ -20,6 +20,7 @@ function machine() {
   const memory = new wasm.Memory({ initial: layout.wasmPages, maximum: layout.wasmPages, shared: true });
   const module: WasmModule = new wasm.Module(generateInterpreter({ min: 1, max: 65536 }));
   let cold = 0;
+  const clock = { ns: 0 };
   const interpreter = new Interpreter({
     memory,
     module,
@@ -32,7 +33,7 @@ function machine() {
         cold++;
         return system.operation(id, record);
       },
-      clockNs: () => 0,
+      clockNs: () => clock.ns,
       watch: () => {},
     },
   });
@@ -45,7 +46,7 @@ function machine() {
       writeMmio: () => {},
       endOfInterrupt: () => {},
     },
-    clock: { nowNs: () => 0, realtimeNs: () => 0n },
+    clock: { nowNs: () => clock.ns, realtimeNs: () => 0n },
     random: { fill: () => {} },
     mailboxes: [new VcpuMailbox(memory.buffer, VCPU_BASE)],
     model: portableModel(),
@@ -60,7 +61,7 @@ function machine() {
     [0x30, 0x00af_fb00_0000_ffffn],
   ] as const)
     ram.setBigUint64(0x1000 + selector, value, true);
-  return { cpu, system, interpreter, ram, cold: () => cold };
+  return { cpu, system, interpreter, ram, clock, cold: () => cold };
 }
 
 /** All that software can see, and what the run loop derives from it. */
@@ -253,4 +254,29 @@ test('exceptions delivered by generated code and by TypeScript come to the same'
   }
   assert.ok(fast > 200, `${fast} of them by generated code`);
   assert.ok(fast < 3800, `not all`);
+});
+
+test('RDTSC reads what the rest of the vCPU takes for the time-stamp counter', () => {
+  const { cpu, system, interpreter, ram, clock, cold } = machine();
+  const next = numbers();
+  [0x0f, 0x31].forEach((byte, n) => {
+    ram.setUint8(CODE + n, byte);
+  });
+  const read = (cpl: 0 | 3, cr4: bigint, tsc: bigint): bigint => {
+    system.load({ ...longModeRecord(cpl), cr0: 0x11n, cr4, rip: BigInt(CODE), tsc });
+    clock.ns += next(2 ** 30) * 1.37;
+    cpu.set32(S.BUDGET, 1);
+    assert.equal(interpreter.run(), 'boundary');
+    return cpu.gpr(0) | (cpu.gpr(2) << 32n);
+  };
+  for (let round = 0; round < 300; round++) {
+    clock.ns = [0.5, 2 ** 40, 2 ** 50][next(3)] as number;
+    // counters that wrap, too
+    const tsc = BigInt.asUintN(64, BigInt(next(2 ** 32)) << BigInt(next(40))) | (BigInt(next(2)) << 63n);
+    assert.equal(read(next(2) === 0 ? 0 : 3, 0x20n, tsc), system.save().tsc, `round ${round}`);
+  }
+  assert.equal(cold(), 0);
+  read(0, 0x24n, 0n);
+  assert.throws(() => read(3, 0x24n, 0n), 'CR4.TSD');
+  assert.equal(cpu.get32(S.FAULT) & 0xff, PROTECTION);
 });

@@ -1,4 +1,6 @@
 /** The clock port on Node. All threads of a machine share one origin, so their times compare. */
+// the global of the same name is an accessor, looked up each time: guests read the clock in each system call
+import { performance } from 'node:perf_hooks';
 import type { Clock } from '../../base/ports.ts';
 
 /** A moment of the host's monotonic clock, in nanoseconds: `process.hrtime.bigint()`. */
