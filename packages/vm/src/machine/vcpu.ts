@@ -135,6 +135,8 @@ export interface RegionCounters {
   readonly modules: number;
   /** Estimate of what they occupy. */
   readonly bytes: number;
+  /** The largest that it has been. */
+  readonly mostBytes: number;
   readonly installed: number;
   /** Came too late: their guest code had changed, or a region was there. */
   readonly refused: number;

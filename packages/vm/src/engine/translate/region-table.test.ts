@@ -186,6 +186,46 @@ test('modules that did not run lately are evicted under the memory budget', () =
   assert.equal(m.requests.length, before, 'what runs all the time stayed');
 });
 
+test('a module counts as a whole until its last region is gone, and then another takes its place', () => {
+  const m = machine((host) => ((host & 0xff) === 0 ? { codeBytes: 10_000 } : null), {
+    tier: 'always',
+    cacheBytes: 400_000,
+  });
+  const { regions } = m.vcpu;
+  const at = (n: number): number => n * 0x100 + 0x1000;
+  for (let n = 1; n <= 40; n++) m.load(at(n), [...INC_RAX, ...UD2]);
+  const run = (from: number, to: number): void => {
+    for (let n = from; n <= to; n++) m.run(BigInt(at(n)), 1000);
+  };
+  run(1, 1);
+  const each = regions.counters().bytes;
+  run(2, 6);
+  for (const n of [2, 6, 1]) m.vcpu.written(m.ram + at(n), 1);
+  assert.deepEqual([regions.counters().modules, regions.counters().bytes], [3, 3 * each]);
+  run(7, 40);
+  const { modules, bytes, mostBytes } = regions.counters();
+  assert.equal(modules, Math.floor(400_000 / each));
+  assert.equal(bytes, modules * each);
+  assert.equal(mostBytes, bytes);
+  regions.clear();
+  assert.deepEqual([regions.counters().modules, regions.counters().bytes], [0, 0]);
+  assert.equal(regions.counters().mostBytes, mostBytes);
+});
+
+test('a module whose regions are not all wanted costs what all of them cost', () => {
+  const m = machine(() => ({}), { tier: 'always' });
+  m.load(0x1000, [...INC_RAX, ...UD2]);
+  const [host, mode] = [m.ram + 0x1000, 0];
+  const region = { rip: 0x1000n, host, mode, add: 1, skip: 3, codeBytes: 1000 };
+  const good = { ...region, ranges: [{ host, bytes: m.u8.slice(host, host + 3) }] };
+  const changed = { ...region, host: host + 8, ranges: [{ host: host + 8, bytes: new Uint8Array([1, 2]) }] };
+  assert.equal(m.vcpu.regions.install(handMade([good])), 1);
+  const { bytes } = m.vcpu.regions.counters();
+  m.vcpu.regions.clear();
+  assert.equal(m.vcpu.regions.install(handMade([good, changed])), 1);
+  assert.equal(m.vcpu.regions.counters().bytes, 2 * bytes);
+});
+
 function le32(n: number): number[] {
   return [n & 255, (n >> 8) & 255, (n >> 16) & 255, (n >> 24) & 255];
 }

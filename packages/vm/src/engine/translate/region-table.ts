@@ -45,7 +45,10 @@ export interface CompiledModule {
 
 interface Module {
   readonly regions: Set<Region>;
-  bytes: number;
+  /** Of all its regions, those that are gone included: the host frees the code of a module as a whole. */
+  readonly bytes: number;
+  /** Its place in the table's list; −1: it is not in it yet. */
+  at: number;
 }
 
 interface Region {
@@ -75,10 +78,13 @@ export class RegionTable {
   readonly #byKey = new Map<number, Region>();
   /** Page number of host memory → regions made from bytes in it. */
   readonly #byPage = new Map<number, Set<Region>>();
-  /** In the order in which eviction looks at them. */
-  readonly #modules = new Set<Module>();
+  /** Eviction goes round this list; a list with gaps, as a Set's is, would be walked from its start each time. */
+  readonly #modules: Module[] = [];
+  /** Which of them eviction looks at next. */
+  #hand = 0;
   readonly #rewritten = new Map<number, number>();
   #bytes = 0;
+  #mostBytes = 0;
   #installed = 0;
   #refused = 0;
   #overwritten = 0;
@@ -104,8 +110,9 @@ export class RegionTable {
       last: this.#o.log?.last(),
       entered,
       regions: this.#byKey.size,
-      modules: this.#modules.size,
+      modules: this.#modules.length,
       bytes: this.#bytes,
+      mostBytes: this.#mostBytes,
       installed: this.#installed,
       refused: this.#refused,
       overwritten: this.#overwritten,
@@ -166,12 +173,12 @@ export class RegionTable {
     const wanted = translated.regions.filter((region) => this.#acceptable(region));
     this.#refused += translated.regions.length - wanted.length;
     if (wanted.length === 0) return 0;
-    const cost = wanted.reduce((sum, r) => sum + costOf(r), 0);
-    this.#makeRoom(cost, wanted.length);
+    const bytes = translated.regions.reduce((sum, region) => sum + costOf(region), 0);
+    this.#makeRoom(bytes, wanted.length);
     const env: Record<string, unknown> = { memory: this.#o.memory, regions: this.#table };
     for (const name of translated.imports) env[name] = this.#o.interpreter[name];
     const { exports } = new wasm.Instance(compiled?.module ?? new wasm.Module(translated.bytes), { env });
-    const module: Module = { regions: new Set(), bytes: 0 };
+    const module: Module = { regions: new Set(), bytes, at: -1 };
     translated.regions.forEach((region, i) => {
       if (!wanted.includes(region)) return;
       const run = exports[`r${i}`] as WasmFunction;
@@ -179,7 +186,9 @@ export class RegionTable {
       if (slot > 0) this.#o.log?.installed(translated, i, run, () => this.enteredAt(slot));
     });
     if (module.regions.size === 0) return 0;
-    this.#modules.add(module);
+    module.at = this.#modules.push(module) - 1;
+    this.#bytes += bytes;
+    this.#mostBytes = Math.max(this.#mostBytes, this.#bytes);
     this.#wasmBytes += compiled?.wasmBytes ?? translated.bytes.length;
     this.#installed += module.regions.size;
     return module.regions.size;
@@ -223,8 +232,6 @@ export class RegionTable {
     this.#regions[region.slot] = region;
     this.#byKey.set(keyOf(host, mode), region);
     module.regions.add(region);
-    module.bytes += costOf(source);
-    this.#bytes += costOf(source);
     const block = this.#o.blocks.find(host, mode);
     if (block !== 0) this.#o.blocks.setRegion(block, region.slot, S.HEAT_NEVER);
     this.forgetJump(source.rip);
@@ -304,8 +311,15 @@ export class RegionTable {
     const heat = Math.min(S.HEAT_NEVER, this.#o.heatOf(host, mode) * colder);
     if (block !== 0) this.#o.blocks.setRegion(block, 0, heat);
     module.regions.delete(region);
-    if (module.regions.size > 0) return;
-    this.#modules.delete(module);
+    if (module.regions.size === 0 && module.at >= 0) this.#remove(module);
+  }
+
+  #remove(module: Module): void {
+    const last = this.#modules.pop();
+    if (last !== undefined && last !== module) {
+      this.#modules[module.at] = last;
+      last.at = module.at;
+    }
     this.#bytes -= module.bytes;
   }
 
@@ -329,17 +343,20 @@ export class RegionTable {
     const most = (this.#o.cacheBytes ?? DEFAULT_CACHE_BYTES) - bytes;
     let evicted = false;
     // two rounds clear every mark
-    for (let looks = this.#modules.size * 2; looks >= 0; looks--) {
+    for (let looks = this.#modules.length * 2; looks >= 0; looks--) {
       if (
         this.#bytes <= most &&
         this.#regions.length - this.#free.length - this.#freed.length + slots + MANY_FREED <= S.REGION_SLOTS
       )
         break;
-      const [module] = this.#modules;
+      if (this.#hand >= this.#modules.length) this.#hand = 0;
+      const module = this.#modules[this.#hand];
       if (module === undefined) break;
-      this.#modules.delete(module);
-      this.#modules.add(module);
-      if (this.#takeUsed(module)) continue;
+      if (this.#takeUsed(module)) {
+        this.#hand++;
+        continue;
+      }
+      // another one takes its place in the list
       for (const region of [...module.regions]) {
         this.#drop(region, EVICTED);
         this.#evicted++;
