@@ -3,7 +3,8 @@
  * memory are the machine's. Argument: JSON of kernel, initrd, memoryMib, quiet, translate, stats. Lines of JSON on standard
  * output: `{event: 'init', console}`, `{event: 'ready'}`; then for each line of standard input, `{run: COMMAND}`, with
  * a COMMAND that prints the marks of guest.ts: `{event: 'begin'}`, `{event: 'end'}` as the marks arrive, and
- * `{event: 'done', exitCode, output, stderr, instructions}`. Ends with standard input.
+ * `{event: 'done', exitCode, output, stderr, instructions, translation, handles}`, the translator's counters and the open
+ * handles of the event loop. Ends with standard input.
  */
 import { createInterface } from 'node:readline';
 import { translationReport, VM } from '../packages/vm/dist/node.js';
@@ -39,8 +40,10 @@ for await (const line of createInterface({ input: process.stdin })) {
     running.stdin.close(),
   ]);
   const executed = (await instructions()) - before;
-  say({ event: 'done', exitCode, output, stderr, instructions: Number(executed) });
-  if (stats) await reportTranslation(translationBefore, vm.translation, executed);
+  const { translation } = vm;
+  const handles = process.getActiveResourcesInfo().filter((name) => name !== 'Timeout').length;
+  say({ event: 'done', exitCode, output, stderr, instructions: Number(executed), translation, handles });
+  if (stats) await reportTranslation(translationBefore, translation, executed);
 }
 await vm.powerOff();
 

@@ -2,8 +2,8 @@
  * `npm run bench -- [SUITE…] [--against qemu] [--json] [--runs N] [--only NAME,…]`. Suites: engine (programs that
  * compute), boot (time to /init, guest instructions a second, start of viv, idle cost, memory), real (programs as
  * people run them), and, only when named, v86 (those that a 32-bit guest can do, against v86), interpreter (loops of a
- * few instructions), replay (recorded guests and hand-made regions) and boots (`--boots N` machines in one process:
- * what they leave behind). docs/performance.md explains them. Medians over runs that alternate with
+ * few instructions), replay (recorded guests and hand-made regions), boots (`--boots N` machines in one process:
+ * what they leave behind) and code-cache (`--minutes N` of more code than the code cache holds). docs/performance.md explains them. Medians over runs that alternate with
  * the other side. Standard output has the result only; what happens meanwhile goes to standard error.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -14,6 +14,7 @@ import { parseSize } from '../packages/vm/src/base/size.ts';
 import { hasQemu } from '../test/guest/qemu.ts';
 import { prepareBootFiles } from './boot-files.ts';
 import { measureBoots } from './boots.ts';
+import { DEFAULT_BUDGET, DEFAULT_THRESHOLD, measureCodeCache, treeArchive } from './code-cache.ts';
 import type { BootFiles, Guest, Translate } from './guest.ts';
 import { programArchive } from './guest-files.ts';
 import { GuestBench } from './guests.ts';
@@ -46,11 +47,13 @@ const SUITES = ['engine', 'boot', 'real'];
 const ALONE = 'interpreter';
 /** Only when asked for: takes minutes. */
 const MANY = 'boots';
+/** Only when asked for: takes as long as it is told. */
+const CODE_CACHE = 'code-cache';
 /** Only when asked for: fetches v86 and a 32-bit kernel. */
 const V86 = 'v86';
 /** Only when asked for: what the shape of regions was chosen by (docs/adr/0032). */
 const REPLAY = 'replay';
-const EVERY_SUITE = [...SUITES, ALONE, MANY, V86, REPLAY];
+const EVERY_SUITE = [...SUITES, ALONE, MANY, CODE_CACHE, V86, REPLAY];
 /** Room for the largest pointer chase and for all that a guest has in its root folder. */
 const ITEMS_MEMORY_MIB = 1024;
 const V86_MEMORY_MIB = 512;
@@ -78,6 +81,7 @@ const { values, positionals } = parseArgs({
     'qemu-cpu': { type: 'string', default: 'max' },
     'idle-seconds': { type: 'string', default: '60' },
     boots: { type: 'string', default: '100' },
+    minutes: { type: 'string', default: '10' },
   },
 });
 const suites = new Set(positionals.length === 0 ? SUITES : positionals);
@@ -88,6 +92,8 @@ if (values.against !== undefined && values.against !== 'qemu') throw new Error('
 if (values.against === 'qemu' && !hasQemu())
   throw new Error('--against qemu: there is no QEMU; apt-get install qemu-system-x86');
 const runs = Number(values.runs);
+const minutes = Number(values.minutes);
+if (!(minutes > 0)) throw new Error(`--minutes ${values.minutes} is no time`);
 if (!Number.isInteger(runs) || runs < 1) throw new Error(`--runs ${values.runs} is no count`);
 
 const INSTRUCTIONS = 'instructions';
@@ -104,7 +110,7 @@ function translateOptions(): Translate | undefined {
   const { translate, threshold, 'code-cache': cache } = values;
   if (translate === undefined && threshold === undefined && cache === undefined) return undefined;
   return {
-    ...(translate === undefined ? {} : { tier: translate }),
+    tier: translate ?? 'auto',
     ...(threshold === undefined ? {} : { threshold: Number(threshold) }),
     ...(cache === undefined ? {} : { cacheBytes: parseSize(cache, '--code-cache') }),
   };
@@ -123,6 +129,24 @@ const GUESTS = {
       }),
   },
 };
+
+/** A user land with the programs and sources of suite real. */
+async function prepareUserland(folder: string, more: readonly Uint8Array[] = []): Promise<BootFiles> {
+  const why = missingCompiler() ?? missingUserland();
+  if (why !== undefined) throw new Error(why);
+  const archives = [programArchive(benchPrograms()), realArchive(folder), ...more];
+  return prepareBootFiles(folder, ITEMS_MEMORY_MIB, archives);
+}
+
+function codeCache(files: BootFiles): Promise<BenchItem[]> {
+  const { threshold, 'code-cache': size } = values;
+  return measureCodeCache(files, {
+    minutes,
+    budget: size === undefined ? DEFAULT_BUDGET : parseSize(size, '--code-cache'),
+    threshold: threshold === undefined ? DEFAULT_THRESHOLD : Number(threshold),
+    limitMs: GUESTS.limitMs,
+  });
+}
 
 /** Our 64-bit guests against 32-bit guests under v86, with the same work. */
 async function measureV86(folder: string): Promise<{ items: BenchItem[]; commandLines: readonly string[] }> {
@@ -179,6 +203,8 @@ async function measure(folder: string): Promise<{ items: BenchItem[]; commandLin
     items.push(...(await measureIdle(await prepareBootFiles(folder), Number(values['idle-seconds']))));
   if (suites.has(MANY))
     items.push(...(await measureBoots(await prepareBootFiles(folder), Number(values.boots))));
+  if (suites.has(CODE_CACHE))
+    items.push(...(await codeCache(await prepareUserland(folder, [treeArchive(folder)]))));
   const commandLines = [...bench.commandLines];
   if (suites.has(V86)) {
     const measured = await measureV86(folder);

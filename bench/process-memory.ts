@@ -15,6 +15,35 @@ export function proportionalBytes(pid: number): number {
   return Number(kib) * 1024;
 }
 
+/** What the JavaScript engine has for machine code: executable mappings without a file. */
+export interface CodeMemory {
+  /** Proportional set size. */
+  readonly bytes: number;
+  readonly mappings: number;
+}
+
+export function codeMemory(pid: number): CodeMemory {
+  return parseCodeMemory(readFileSync(`/proc/${pid}/smaps`, 'utf8'));
+}
+
+/** @param smaps text of /proc/PID/smaps (proc(5)) */
+export function parseCodeMemory(smaps: string): CodeMemory {
+  let bytes = 0;
+  let mappings = 0;
+  let counts = false;
+  for (const line of smaps.split('\n')) {
+    const mapping = /^[0-9a-f]+-[0-9a-f]+ (\S+) \S+ \S+ \d+\s*(.*)$/.exec(line);
+    if (mapping !== null) {
+      counts = mapping[1]?.[2] === 'x' && mapping[2] === '';
+      if (counts) mappings++;
+      continue;
+    }
+    const kib = counts ? /^Pss:\s+(\d+) kB$/.exec(line)?.[1] : undefined;
+    if (kib !== undefined) bytes += Number(kib) * 1024;
+  }
+  return { bytes, mappings };
+}
+
 /**
  * @param wasmBytes the size of the machine's WebAssembly memory, by which its mapping is found
  * @param ramOffset where guest RAM begins in it

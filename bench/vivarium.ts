@@ -23,6 +23,23 @@ interface Answer {
   readonly output?: string;
   readonly stderr?: string;
   readonly instructions?: number;
+  readonly translation?: TranslationCounters;
+  readonly handles?: number;
+}
+
+/** Of the translator (TranslationStats), as far as benchmarks read it. */
+export interface TranslationCounters {
+  readonly regions: number;
+  readonly bytes: number;
+  readonly mostBytes: number;
+  readonly installed: number;
+  readonly evicted: number;
+}
+
+/** How a machine's process stands after a command. */
+export interface ProcessState {
+  readonly translation: TranslationCounters | undefined;
+  readonly handles: number | undefined;
 }
 
 /** How our machine is started. */
@@ -71,7 +88,7 @@ export class GuestProcess {
     }
   }
 
-  async run(command: string, stats = false): Promise<Measured> {
+  async run(command: string, stats = false): Promise<Measured & ProcessState> {
     const threads = stats ? threadTimes(this.pid) : undefined;
     this.child.stdin.write(`${JSON.stringify({ run: marked(command) })}\n`);
     await this.until('begin');
@@ -79,14 +96,14 @@ export class GuestProcess {
     const start = performance.now();
     await this.until('end');
     const ms = performance.now() - start;
-    const { output = '', stderr = '', instructions } = await this.until('done');
+    const { output = '', stderr = '', instructions, translation, handles } = await this.until('done');
     const begin = BEGIN_MARK.exec(output);
     const end = END_MARK.exec(output.slice(begin === null ? 0 : begin.index + begin[0].length));
     if (end?.[2] !== '0') throw new Error(`${this.name}: ${command}: exit code ${end?.[2]}\n${stderr}`);
     const cpu = (await settledCpuMs(this.pid)) - cpuBefore;
     if (threads !== undefined)
       console.error(`CPU by thread: ${threadReport(threads, threadTimes(this.pid))}`);
-    return { ms, cpuMs: cpu, output: end[1] ?? '', instructions };
+    return { ms, cpuMs: cpu, output: end[1] ?? '', instructions, translation, handles };
   }
 
   async stop(): Promise<void> {
