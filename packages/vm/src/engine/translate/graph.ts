@@ -87,6 +87,8 @@ export interface Profile {
   readonly heat: (offset: number) => number;
   /** Where a return or a computed call or jump is expected to go: an offset, NaN when nobody knows. */
   readonly expected: (insn: Instruction) => number;
+  /** May all that the computed jump `insn` leads to be part of the region? */
+  readonly mayDispatch: (insn: Instruction) => boolean;
 }
 
 export function formGraph(reader: InstructionReader, profile: Profile, limits: RegionLimits): Block[] {
@@ -106,6 +108,7 @@ class Former {
   readonly #reader: InstructionReader;
   readonly #heat: (offset: number) => number;
   readonly #expected: (insn: Instruction) => number;
+  readonly #mayDispatch: (insn: Instruction) => boolean;
   readonly #limits: RegionLimits;
   readonly #work: Work[] = [];
   readonly #loose: Loose[] = [];
@@ -116,10 +119,11 @@ class Former {
   #instructions = 0;
   #minHeat = 1;
 
-  constructor(reader: InstructionReader, { heat, expected }: Profile, limits: RegionLimits) {
+  constructor(reader: InstructionReader, { heat, expected, mayDispatch }: Profile, limits: RegionLimits) {
     this.#reader = reader;
     this.#heat = heat;
     this.#expected = expected;
+    this.#mayDispatch = mayDispatch;
     this.#limits = limits;
   }
 
@@ -278,6 +282,7 @@ class Former {
     }
     if (mnemonic !== 'JMP' || copy.depth > 0 || this.#limits.maxCases === 0)
       return { k: 'computed', insn, to: null };
+    if (copy.dispatch === null && !this.#mayDispatch(insn)) return { k: 'computed', insn, to: null };
     if (copy.dispatch === null) {
       copy.dispatch = { offset: insn.offset, instructions: [], end: { k: 'dispatch', cases: [] } };
       this.#blocks.push(copy.dispatch);

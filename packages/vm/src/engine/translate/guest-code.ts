@@ -32,6 +32,7 @@ export function callSite(host: number): number {
 
 export class GuestCode implements CodeSource {
   readonly u8: Uint8Array;
+  readonly dispatched: Set<number> = new Set();
   readonly #i32: Int32Array;
   readonly #layout: MemoryLayout;
   readonly #area: number;
@@ -109,10 +110,6 @@ export class GuestCode implements CodeSource {
       this.#i32[(header + S.BLOCK.SLOT) >> 2] !== 0 ||
       this.#i32[(header + S.BLOCK.MEMBER) >> 2] !== 0;
     return asked ? this.#threshold : Math.max(0, this.#threshold - left);
-  }
-  memberOf(host: number, mode: number): number {
-    const header = this.#header(host, mode);
-    return header === 0 ? 0 : (this.#i32[(header + S.BLOCK.MEMBER) >> 2] as number);
   }
   calledFrom(host: number): bigint {
     const words = (this.#area + S.CALL_TARGETS + callSite(host) * 8) >> 2;

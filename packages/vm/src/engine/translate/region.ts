@@ -100,8 +100,8 @@ export interface CodeSource {
   fetch(rip: bigint): number;
   /** How often the interpreter ran the block that starts at `host`, 0 when it never did (or forgot). */
   heat(host: number, mode: number): number;
-  /** Level of a region that has the block at `host` inside, 0 when there is none. */
-  memberOf?(host: number, mode: number): number;
+  /** Where regions have been made that have all that a computed jump leads to: the translator's own notes. */
+  readonly dispatched?: Set<number>;
   /** Where the computed call at `host` went last, 0 when nobody knows. */
   calledFrom?(host: number): bigint;
   /** Host address of the TLB that data accesses of the code go through, where that is always the same one: at CPL 3. */

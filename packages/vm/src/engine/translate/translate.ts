@@ -28,6 +28,9 @@ const LIMITS: Readonly<Record<1 | 2, Omit<RegionLimits, 'repeats'>>> = {
   2: { maxBlocks: 60, maxInstructions: 600, maxDepth: 3, maxCases: 200 },
 };
 
+/** Neighbourhoods that are remembered. */
+const MANY_DISPATCHED = 1 << 12;
+
 /** The only mode that is translated: 64-bit code that neither steps nor traps x87 and SSE. */
 export const TRANSLATED_MODE = 2;
 
@@ -99,14 +102,14 @@ function translateRegion(
     return target === 0n ? Number.NaN : reader.offsetOf(target);
   };
   const limits = LIMITS[request.level ?? 1];
-  // one region with all that a computed jump may reach is enough
-  const maxCases = source.memberOf?.(request.host, request.mode) === 2 ? 0 : limits.maxCases;
+  // a region with all that a computed jump may reach is large: one in its neighbourhood is enough
+  const mayDispatch = (insn: Instruction): boolean =>
+    source.dispatched?.has(neighbourhood(reader.hostOf(insn.offset))) !== true;
   const blocks = formGraph(
     reader,
-    { heat, expected },
+    { heat, expected, mayDispatch },
     {
       ...limits,
-      maxCases,
       maxBlocks: options.maxBlocks ?? limits.maxBlocks,
       repeats: options.exactCount !== true,
     },
@@ -123,6 +126,7 @@ function translateRegion(
   const ops = new RegionOps(form, style, options.wrongRow);
   const staged = stageBlocks(ops, flow);
   const used = flow.nodes.map((node) => node.block);
+  if (source.dispatched !== undefined) noteDispatch(source.dispatched, reader, used);
   const parts = extents(used);
   const name = `region ${BigInt.asUintN(64, request.rip).toString(16)}`;
   const body = emitRegion(name, ops, flow, staged, functionIndex, {
@@ -145,6 +149,18 @@ function translateRegion(
     codeBytes: body.code.length,
   };
   return { region, body };
+}
+
+/** Remembers where the region has a computed jump with all that it leads to. */
+function noteDispatch(dispatched: Set<number>, reader: InstructionReader, blocks: readonly Block[]): void {
+  const jump = blocks.find(({ end }) => end.k === 'computed' && end.to?.block?.end.k === 'dispatch')?.end;
+  if (jump?.k !== 'computed') return;
+  if (dispatched.size > MANY_DISPATCHED) dispatched.clear();
+  dispatched.add(neighbourhood(reader.hostOf(jump.insn.offset)));
+}
+/** Of a computed jump: an interpreter in the guest has many, each with all the others' targets. */
+function neighbourhood(host: number): number {
+  return host >>> 13;
 }
 
 /** [start, end) by offset. */
