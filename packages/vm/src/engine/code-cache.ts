@@ -4,6 +4,7 @@
  * one page, but for a single instruction that crosses into the next.
  */
 import { type Decoded, Decoder, NO_REGISTER, RIP_BASE } from '../x86/decode.ts';
+import { ROWS } from '../x86/isa/index.ts';
 import { ROW_BIT, type Row } from '../x86/row.ts';
 import * as S from '../x86/state.ts';
 import { type BlockIndex, HEADER_BYTES } from './block-index.ts';
@@ -64,11 +65,12 @@ export class CodeCache {
   }
 
   /**
-   * Decodes the block at linear address `rip`, whose first byte is at `host`.
+   * Decodes the block whose first byte is at `host`. @param rip asked for its linear address if an instruction crosses
+   * into the next page
    * @param room bytes up to the limit of the code segment
    * @returns false when FAULT is set instead
    */
-  decodeBlock(hostAddress: number, rip: bigint, room: number): boolean {
+  decodeBlock(hostAddress: number, rip: () => bigint, room: number): boolean {
     const host = hostAddress >>> 0;
     const { area } = this.#o;
     // the one way to drop what is not used any more
@@ -91,7 +93,7 @@ export class CodeCache {
       let complete = this.#decoder.decode(this.#u8, at, pageEnd, codeMode);
       if (!complete) {
         if (instructions > 0) break;
-        const crossing = this.#decodeCrossing(host, rip, codeMode);
+        const crossing = this.#decodeCrossing(host, rip(), codeMode);
         if (crossing === null) return false;
         secondHost = crossing;
         secondBytes = out.length - (pageEnd - host);
@@ -244,42 +246,39 @@ export class CodeCache {
       this.#i32[(at + REC.DISP) >> 2] = out.imm2;
       this.#i32[(at + REC.DISP + 4) >> 2] = 0;
     }
-    for (let i = 0; i < row.operands.length; i++) this.#register(at, row, i);
+    this.#registers(at, row);
   }
 
-  #register(at: number, row: Row, i: number): void {
+  #registers(at: number, row: Row): void {
     const { out } = this.#decoder;
-    const kind = row.operands[i]?.kind as string;
-    switch (kind) {
-      case 'G':
-        this.#u16[(at + REC.REG) >> 1] = generalRegister(out.reg, this.#decoder.operandBytes(i), out.rex);
+    const fields = fieldsOf[row.index] as number;
+    const bytes = out.rex === 0 ? (highBytes[row.index] as number) >> out.opsize : 0;
+    switch (fields & 7) {
+      case FIELD.GENERAL:
+        this.#u16[(at + REC.REG) >> 1] = generalRegister(out.reg, (bytes & 1) !== 0);
         break;
-      case 'V':
+      case FIELD.XMM:
         this.#u16[(at + REC.REG) >> 1] = S.XMM + out.reg * 16;
         break;
-      case 'P':
+      case FIELD.MMX:
         this.#u16[(at + REC.REG) >> 1] = S.X87 + out.reg * 16;
         break;
-      case 'S':
-      case 'C':
-      case 'D':
+      case FIELD.NUMBER:
         this.#u16[(at + REC.REG) >> 1] = out.reg;
         break;
-      case 'E':
-      case 'R':
-      case 'Z':
-        if (!out.memory)
-          this.#u16[(at + REC.RM) >> 1] = generalRegister(out.rm, this.#decoder.operandBytes(i), out.rex);
+      default:
+    }
+    switch (out.memory ? 0 : fields >> 3) {
+      case FIELD.GENERAL:
+        this.#u16[(at + REC.RM) >> 1] = generalRegister(out.rm, ((bytes >> RM_BYTES) & 1) !== 0);
         break;
-      case 'W':
-      case 'U':
-        if (!out.memory) this.#u16[(at + REC.RM) >> 1] = S.XMM + out.rm * 16;
+      case FIELD.XMM:
+        this.#u16[(at + REC.RM) >> 1] = S.XMM + out.rm * 16;
         break;
-      case 'Q':
-      case 'N':
-        if (!out.memory) this.#u16[(at + REC.RM) >> 1] = S.X87 + out.rm * 16;
+      case FIELD.MMX:
+        this.#u16[(at + REC.RM) >> 1] = S.X87 + out.rm * 16;
         break;
-      case 'ST':
+      case FIELD.NUMBER:
         this.#u16[(at + REC.RM) >> 1] = out.rm;
         break;
       default:
@@ -306,10 +305,46 @@ export class CodeCache {
   }
 }
 
-/** State offset of a general register; without REX, byte registers 4–7 are AH CH DH BH. */
-function generalRegister(n: number, bytes: number, rex: number): number {
-  if (bytes === 1 && rex === 0 && n >= 4 && n < 8) return S.GPR + (n - 4) * 8 + 1;
-  return S.GPR + n * 8;
+/** What REG and RM of a record name: the kinds of a row's operands, REG's in the lowest three bits. */
+const FIELD = { GENERAL: 1, XMM: 2, MMX: 3, NUMBER: 4 } as const;
+const REG_FIELDS: Readonly<Record<string, number>> = {
+  G: FIELD.GENERAL,
+  V: FIELD.XMM,
+  P: FIELD.MMX,
+  S: FIELD.NUMBER,
+  C: FIELD.NUMBER,
+  D: FIELD.NUMBER,
+};
+const RM_FIELDS: Readonly<Record<string, number>> = {
+  E: FIELD.GENERAL,
+  R: FIELD.GENERAL,
+  Z: FIELD.GENERAL,
+  W: FIELD.XMM,
+  U: FIELD.XMM,
+  Q: FIELD.MMX,
+  N: FIELD.MMX,
+  ST: FIELD.NUMBER,
+};
+const fieldsOf = new Uint8Array(ROWS.length);
+/** Bit of an operand size: the register in REG is a byte; RM_BYTES higher: that in RM. */
+const highBytes = new Int32Array(ROWS.length);
+const RM_BYTES = 16;
+for (const { index, operands } of ROWS) {
+  for (const { kind, bytes } of operands) {
+    const reg = REG_FIELDS[kind] ?? 0;
+    const rm = RM_FIELDS[kind] ?? 0;
+    if (reg + rm === 0) continue;
+    fieldsOf[index] = (fieldsOf[index] as number) | reg | (rm << 3);
+    bytes.forEach((n, opsize) => {
+      if (n !== 1) return;
+      highBytes[index] = (highBytes[index] as number) | (1 << (opsize + (rm > 0 ? RM_BYTES : 0)));
+    });
+  }
+}
+
+/** State offset of a general register; without REX (`high`), byte registers 4–7 are AH CH DH BH. */
+function generalRegister(n: number, high: boolean): number {
+  return high && n >= 4 && n < 8 ? S.GPR + (n - 4) * 8 + 1 : S.GPR + n * 8;
 }
 
 function recordFlags(out: Decoded, row: Row, touches: boolean): number {

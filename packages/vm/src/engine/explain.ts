@@ -71,7 +71,7 @@ function decode(o: ExplainOptions): { records: { handler: number } | null; block
     fetch: () => layout.ramOffset + 0x9000,
     dropped: () => {},
   });
-  if (!cache.decodeBlock(host, o.address, 2 ** 31)) return { records: null, block: [] };
+  if (!cache.decodeBlock(host, () => o.address, 2 ** 31)) return { records: null, block: [] };
   const found = cache.recordsAt(host);
   if (found === null) return { records: null, block: [] };
   const lines: string[] = [];

@@ -207,8 +207,7 @@ export class Interpreter implements MemoryUnit {
       }
       if (reason === RUN_EXIT.NO_BLOCK) {
         if (this.#get(S.FAULT) !== 0) return 'fault';
-        if (!this.code.decodeBlock(this.#get(S.FETCH_HOST), this.#linearRip(), this.#codeRoom()))
-          return 'fault';
+        if (!this.code.decodeBlock(this.#get(S.FETCH_HOST), this.#linear, this.#codeRoom())) return 'fault';
         continue;
       }
       if (reason === RUN_EXIT.HOT) {
@@ -303,14 +302,15 @@ export class Interpreter implements MemoryUnit {
     return this.#tier?.stats((offset) => Number(this.#get64(offset)));
   }
 
+  readonly #linear = (): bigint => this.#linearRip();
   #linearRip(): bigint {
     const sum = this.rip + this.#get64(S.CODE_BASE);
     return BigInt.asIntN(64, sum & this.#get64(S.LINEAR_MASK));
   }
   /** Bytes from RIP up to the code segment's limit. */
   #codeRoom(): number {
-    const limit = this.#get64(S.CODE_LIMIT);
-    return limit < 0n ? Infinity : Number(limit - this.rip) + 1;
+    if (this.#get(S.CODE_LIMIT + 4) < 0) return Infinity;
+    return Number(this.#get64(S.CODE_LIMIT) - this.rip) + 1;
   }
   /** A non-canonical address is #SS instead of #GP where the operand is on the stack. */
   #nameStackFault(record: number): void {

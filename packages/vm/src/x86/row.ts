@@ -42,8 +42,6 @@ export const OPERAND_BIT = {
   GENERAL: 8,
   MMX: 16,
   XMM: 32,
-  /** The decoder reads bytes for it or checks it. */
-  DECODED: 64,
 } as const;
 
 export interface Encoding {
@@ -169,8 +167,7 @@ function operandBits(kind: string): number {
     bit('E W Q', OPERAND_BIT.MAY_BE_MEMORY) |
     bit('G E Z R', OPERAND_BIT.GENERAL) |
     bit('P Q N', OPERAND_BIT.MMX) |
-    bit('V W U', OPERAND_BIT.XMM) |
-    bit('I J A O P S Q N ST', OPERAND_BIT.DECODED)
+    bit('V W U', OPERAND_BIT.XMM)
   );
 }
 

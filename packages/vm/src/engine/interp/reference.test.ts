@@ -59,7 +59,7 @@ function compare(test: Parameters<InterpreterRunner['run']>[0], kernel: boolean)
       vcpu.budget = 1;
       ranges = byteRanges();
       const host = vcpu.translate(vcpu.rip, ACCESS.FETCH | (kernel ? 0 : ACCESS.USER));
-      assert.ok(vcpu.code.decodeBlock(host, vcpu.rip, 4096));
+      assert.ok(vcpu.code.decodeBlock(host, () => vcpu.rip, 4096));
       const block = vcpu.code.recordsAt(host);
       assert.ok(block !== null);
       view.setBigInt64(vcpu.area + S.BLOCK_RIP, vcpu.rip, true);
