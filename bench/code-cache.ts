@@ -17,7 +17,7 @@ import { type GuestProcess, startMachine } from './vivarium.ts';
 
 export const DEFAULT_BUDGET: number = 64 << 20;
 /** Low, so that much is translated, and not so low that the slots of regions run out before the cache without a limit. */
-export const DEFAULT_THRESHOLD = 2000;
+export const DEFAULT_THRESHOLD = 4000;
 const UNLIMITED = 2 ** 40;
 const SAMPLE_MS = 3000;
 
