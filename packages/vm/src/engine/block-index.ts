@@ -138,6 +138,20 @@ export class BlockIndex {
     return first;
   }
 
+  /** All blocks that are counted need so many executions less to be hot. */
+  lowerHeat(less: number): void {
+    const i32 = this.#i32;
+    const first = (this.#area + S.BLOCK_TABLE) >> 2;
+    for (let entry = first; entry < first + S.BLOCK_TABLE_ENTRIES; entry++) {
+      for (let block = i32[entry] as number; block !== 0; ) {
+        const words = block >> 2;
+        const heat = i32[words + HEAT] as number;
+        if (heat <= S.HEAT_NEVER / 2) i32[words + HEAT] = Math.max(1, heat - less);
+        block = i32[words + NEXT] as number;
+      }
+    }
+  }
+
   /** Bytes at `hostAddress` were written: drops the blocks they belong to. */
   written(hostAddress: number, bytes: number): void {
     const host = hostAddress >>> 0;

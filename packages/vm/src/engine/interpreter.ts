@@ -19,7 +19,7 @@ import { GuestCode, type Paging } from './translate/guest-code.ts';
 import type { TranslateOptions, TranslationRequest } from './translate/region.ts';
 import { RegionLog } from './translate/region-log.ts';
 import { RegionTable } from './translate/region-table.ts';
-import { RegionTier, thresholdOf, type Translate } from './translate/region-tier.ts';
+import { RegionTier, type Translate } from './translate/region-tier.ts';
 import { type MemoryUnit, RUN_EXIT } from './unit.ts';
 
 const CR0_EM = 4;
@@ -164,10 +164,14 @@ export class Interpreter implements MemoryUnit {
     if (translation === undefined) return undefined;
     return new RegionTier({
       ...translation,
-      source: new GuestCode(memory.buffer, layout, this.area, thresholdOf(translation.options)),
+      source: new GuestCode(memory.buffer, layout, this.area),
       table: () => this.regions,
       queue: this.#createQueue(translation.compiler),
       paging: () => this.#paging(),
+      begins: (threshold, less) => {
+        this.#set(S.HEAT_BEGIN, threshold);
+        if (less > 0) this.#blocks.lowerHeat(less);
+      },
     });
   }
 

@@ -144,6 +144,8 @@ export const REGION_INTERPRETS: number = 0x1c30;
 export const REGION_MISMATCHES: number = 0x1c38;
 /** How many results the compile thread has sent, i32; only it writes. */
 export const COMPILED: number = 0x1c40;
+/** Executions after which a block is translated that is decoded now: where its heat begins, i32. */
+export const HEAT_BEGIN: number = 0x1c48;
 
 export const XMM: number = 0x1500; // 16 × v128
 /**

@@ -150,3 +150,20 @@ test('a vCPU runs on while its compile thread works, and takes what it has finis
   assert.equal(stats?.regions, 1);
   assert.ok(stats.wasmBytes > 0);
 });
+
+test('a machine that has just started translates only what is very hot; later, what was executed until then counts', () => {
+  const jobs: CompileJob[] = [];
+  const m = regionMachine({ tier: 'auto' }, () => assert.fail('translated on the thread of the vCPU'), {
+    post: (job) => void jobs.push(job as CompileJob),
+    take: () => undefined,
+  });
+  m.load(0x1000, [0x48, 0xff, 0xc0, 0xeb, 0xfb]); // inc rax; jmp -5
+  for (let boundary = 1; boundary < 2500; boundary++) m.run(0x1000n, 20);
+  assert.ok(m.register(0) > 20_000n, 'more than it takes later');
+  assert.deepEqual(jobs, []);
+  for (let boundary = 0; boundary < 3; boundary++) m.run(0x1000n, 20);
+  assert.deepEqual(
+    jobs.map((job) => job.requests.map((r) => r.rip)),
+    [[0x1000n]],
+  );
+});

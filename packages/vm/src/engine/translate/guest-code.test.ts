@@ -23,7 +23,7 @@ function tables(): { code: GuestCode; ram: number; view: DataView } {
   set(0x4000, 0x9000n | PRESENT_USER);
   set(0x4008, 0x9000n | PRESENT_USER | (1n << 63n));
   set(0x4010, 0xffff_f000n | PRESENT_USER);
-  return { code: new GuestCode(buffer, layout, VCPU_BASE, 100), ram: layout.ramOffset, view };
+  return { code: new GuestCode(buffer, layout, VCPU_BASE), ram: layout.ramOffset, view };
 }
 
 test('addresses translate as the processor fetches, and no accessed bit is set', () => {

@@ -36,17 +36,14 @@ export class GuestCode implements CodeSource {
   readonly #i32: Int32Array;
   readonly #layout: MemoryLayout;
   readonly #area: number;
-  readonly #threshold: number;
   #paging: Paging = { cr0: 0n, cr3: 0n, cr4: 0n, cpl: 0 };
   readonly #pages = new Map<bigint, number>();
 
-  /** @param threshold executions after which a block is translated: the scale of `heat` */
-  constructor(buffer: SharedArrayBuffer, layout: MemoryLayout, area: number, threshold: number) {
+  constructor(buffer: SharedArrayBuffer, layout: MemoryLayout, area: number) {
     this.u8 = new Uint8Array(buffer);
     this.#i32 = new Int32Array(buffer);
     this.#layout = layout;
     this.#area = area;
-    this.#threshold = threshold;
   }
 
   /** Before each translation: from now on addresses mean this. */
@@ -104,12 +101,13 @@ export class GuestCode implements CodeSource {
   heat(host: number, mode: number): number {
     const header = this.#header(host, mode);
     if (header === 0) return 0;
+    const threshold = this.#i32[(this.#area + S.HEAT_BEGIN) >> 2] as number;
     const left = this.#i32[(header + S.BLOCK.HEAT) >> 2] as number;
     const asked =
       left > S.HEAT_NEVER / 2 ||
       this.#i32[(header + S.BLOCK.SLOT) >> 2] !== 0 ||
       this.#i32[(header + S.BLOCK.MEMBER) >> 2] !== 0;
-    return asked ? this.#threshold : Math.max(0, this.#threshold - left);
+    return asked ? threshold : Math.max(0, threshold - left);
   }
   calledFrom(host: number): bigint {
     const words = (this.#area + S.CALL_TARGETS + callSite(host) * 8) >> 2;

@@ -20,11 +20,17 @@ export type Translate = (
 ) => TranslatedModule | null;
 
 export const DEFAULT_THRESHOLD = 8000;
+/**
+ * A machine that starts executes much code for the first and last time: until it has come to so many boundaries, which is
+ * a second or two of running, its code has to become hotter.
+ */
+const YOUNG_BOUNDARIES = 2500;
+const YOUNG_THRESHOLD = 64_000;
 /** Each time a page's regions are overwritten, code there has to become this often twice as hot. */
 const MAX_DOUBLINGS = 12;
 
-/** Executions after which a block is translated. */
-export function thresholdOf({ tier, threshold }: TranslateOptions): number {
+/** Executions after which a block is translated, once the machine is not young any more. */
+function thresholdOf({ tier, threshold }: TranslateOptions): number {
   if (tier === 'always' || tier === 'random') return 1;
   return threshold ?? DEFAULT_THRESHOLD;
 }
@@ -35,6 +41,8 @@ export interface RegionTierOptions {
   readonly source: GuestCode;
   readonly table: () => RegionTable;
   readonly paging: () => Paging;
+  /** Told the threshold at first, and when it falls: by so much less blocks are as hot as they were. */
+  readonly begins: (threshold: number, less: number) => void;
   /** For the tier `auto`. */
   readonly queue?: CompileQueue | undefined;
   /** For statistics. */
@@ -43,7 +51,9 @@ export interface RegionTierOptions {
 
 export class RegionTier implements RegionSlots {
   readonly #o: RegionTierOptions;
-  readonly #threshold: number;
+  #threshold: number;
+  /** Boundaries until the machine is not young any more, 0 = it is not. */
+  #young: number;
   #requests = 0;
   #declined = 0;
   #guestInstructions = 0;
@@ -55,7 +65,10 @@ export class RegionTier implements RegionSlots {
 
   constructor(options: RegionTierOptions) {
     this.#o = options;
-    this.#threshold = thresholdOf(options.options);
+    const { tier, threshold } = options.options;
+    this.#young = tier === 'auto' && threshold === undefined ? YOUNG_BOUNDARIES : 0;
+    this.#threshold = this.#young > 0 ? YOUNG_THRESHOLD : thresholdOf(options.options);
+    options.begins(this.#threshold, 0);
   }
 
   slotAt(host: number, mode: number): number {
@@ -109,11 +122,18 @@ export class RegionTier implements RegionSlots {
     return hash >= only.from && hash < only.to;
   }
 
-  /** Takes what the compile thread has finished. Not while a region runs. */
+  /** At a boundary, while no region runs: takes what the compile thread has finished. */
   poll(): void {
     const { queue } = this.#o;
+    if (this.#young > 0 && --this.#young === 0) this.#growUp();
     if (queue === undefined) return;
     for (const result of queue.take()) this.#take(result);
+  }
+
+  #growUp(): void {
+    const young = this.#threshold;
+    this.#threshold = thresholdOf(this.#o.options);
+    this.#o.begins(this.#threshold, young - this.#threshold);
   }
 
   #take({ module, compiled, wasmBytes, requests, translateNs, compileNs, error }: CompileResult): void {

@@ -2,7 +2,6 @@
 import { type MessagePort, workerData } from 'node:worker_threads';
 import { type CompileJob, compileJob } from '../../engine/translate/compile-job.ts';
 import { GuestCode } from '../../engine/translate/guest-code.ts';
-import { thresholdOf } from '../../engine/translate/region-tier.ts';
 import { translate } from '../../engine/translate/translate.ts';
 import { type MemoryLayout, VCPU_BASE, VCPU_STRIDE } from '../../machine/layout.ts';
 import type { TranslateOptions } from '../../machine/vcpu.ts';
@@ -19,7 +18,7 @@ interface WorkerData {
 const { memory, layout, index, options, port } = workerData as WorkerData;
 const area = VCPU_BASE + index * VCPU_STRIDE;
 const buffer = memory.buffer as unknown as SharedArrayBuffer;
-const source = new GuestCode(buffer, layout, area, thresholdOf(options));
+const source = new GuestCode(buffer, layout, area);
 const words = new Int32Array(buffer);
 
 /** CPU time of this thread: what translating costs, however many share the cores. */
