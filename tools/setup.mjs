@@ -19,6 +19,7 @@ const GENERATED = join(root, 'packages/vm/build/interp.wasm');
 const GENERATOR_SOURCES = ['base', 'wasm', 'x86', 'engine', 'machine'].map((name) =>
   join(root, 'packages/vm/src', name),
 );
+const BUNDLER = join(root, 'tools/bundle.mjs');
 /** Built in this order: a later package sees the declarations of an earlier one. */
 const BUILT = ['vm', 'cli'];
 
@@ -84,6 +85,7 @@ function buildPackages(node) {
         config,
         join(folder, 'package.json'),
         join(root, 'tsconfig.base.json'),
+        BUNDLER,
         ...sourcesUnder(join(folder, 'src')),
       ],
       [before],
@@ -95,6 +97,7 @@ function buildPackages(node) {
     const fresh = `${dist}.${process.pid}`;
     try {
       step(`building packages/${name}`, [node, [tsc, '-p', config, '--outDir', fresh]]);
+      if (name === 'vm') step('bundling packages/vm', [node, [BUNDLER, fresh]]);
     } catch (error) {
       rmSync(fresh, { recursive: true, force: true });
       throw error;
