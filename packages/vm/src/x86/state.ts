@@ -224,7 +224,7 @@ export const TLB_ENTRY: number = 32;
 export const TLB_BYTES: number = TLB_ENTRIES * TLB_ENTRY;
 export const REGION_COUNTS: number = 0x30000;
 /** Entries after which a region is made again, larger. */
-export const REGION_HOT: number = 60;
+export const REGION_HOT: number = 1000;
 export const HANDLER_COUNTS: number = 0x40000;
 /** By reason (engine/translate/region.ts, EXIT_REASONS): u32, how often regions were left, if that is counted. */
 /** Slot of a site: (host address × BLOCK_HASH mod 2^32) >> CALL_TARGET_SHIFT. */
