@@ -94,8 +94,8 @@ export class BlockIndex {
     this.#i32[(block >> 2) + HEAT] = heat;
   }
   /** The block is part of a region that begins elsewhere. */
-  joinRegion(block: number, level: 1 | 2, heat: number): void {
-    this.#i32[(block >> 2) + MEMBER] = level;
+  joinRegion(block: number, heat: number): void {
+    this.#i32[(block >> 2) + MEMBER] = 1;
     if (this.regionOf(block) === 0) this.#i32[(block >> 2) + HEAT] = heat;
   }
   isMember(block: number): boolean {

@@ -251,7 +251,7 @@ export const BLOCK = {
   HEAT: 24,
   /** Region slot, 0 = none. */
   SLOT: 28,
-  /** Level of a region that has it inside, 0 = none: it was hot. Its heat counts anew, for one that begins here. */
+  /** 1 = a region has it inside, 0 = none: it was hot. Its heat counts anew, for one that begins here. */
   MEMBER: 32,
   SIZE: 40,
 } as const;

@@ -237,8 +237,7 @@ export class RegionTable {
     this.forgetJump(source.rip);
     for (const member of source.members) {
       const inside = this.#o.blocks.find(member, mode);
-      if (inside !== 0 && inside !== block)
-        this.#o.blocks.joinRegion(inside, source.level, this.#o.heatOf(member, mode));
+      if (inside !== 0 && inside !== block) this.#o.blocks.joinRegion(inside, this.#o.heatOf(member, mode));
     }
     return region.slot;
   }
