@@ -21,7 +21,7 @@ const GENERATOR_SOURCES = ['base', 'wasm', 'x86', 'engine', 'machine'].map((name
 );
 const BUNDLER = join(root, 'tools/bundle.mjs');
 /** Built in this order: a later package sees the declarations of an earlier one. */
-const BUILT = ['vm', 'cli'];
+const BUILT = ['vm', 'api', 'daemon', 'cli'];
 
 class SetupError extends Error {}
 

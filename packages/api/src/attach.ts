@@ -1,0 +1,33 @@
+/**
+ * Frames of the WebSockets `attach` and `console`: one byte that says what it is, then the content.
+ *
+ *   client → daemon   0 standard input · 1 (empty) end of input · 2 JSON `AttachControl`
+ *   daemon → client   0 standard output · 1 standard error · 2 JSON `AttachEvent`
+ *
+ * The console has input and output only, both 0. Whoever cannot keep up is waited for: TCP's back-pressure, both ways.
+ */
+import { z } from 'zod';
+
+export const CLIENT_FRAME = { STDIN: 0, STDIN_END: 1, CONTROL: 2 } as const;
+export const DAEMON_FRAME = { STDOUT: 0, STDERR: 1, EVENT: 2 } as const;
+export const MAX_FRAME_BYTES: number = 1 << 20;
+
+const Cells = z.int().min(1).max(10_000);
+export const AttachControl = z.discriminatedUnion('kind', [
+  z.strictObject({ kind: z.literal('resize'), columns: Cells, rows: Cells }),
+  z.strictObject({ kind: z.literal('signal'), name: z.enum(['INT', 'TERM', 'HUP', 'QUIT', 'USR1', 'USR2']) }),
+]);
+export const AttachEvent = z.discriminatedUnion('kind', [
+  /** Nothing follows. */
+  z.object({ kind: z.literal('exit'), exitCode: z.int() }),
+  z.object({
+    kind: z.literal('error'),
+    code: z.string(),
+    title: z.string(),
+    detail: z.string(),
+    remedy: z.string().optional(),
+  }),
+]);
+
+export type AttachControl = z.output<typeof AttachControl>;
+export type AttachEvent = z.output<typeof AttachEvent>;

@@ -1,0 +1,2 @@
+/** Reaches a daemon on this host. */
+export {};
