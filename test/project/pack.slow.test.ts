@@ -8,7 +8,7 @@ import { after, before, describe, test } from 'node:test';
 import { npm } from '../support/npm.ts';
 
 const root = join(import.meta.dirname, '../..');
-const PACKAGES = ['vm', 'cli'];
+const PACKAGES = ['vm', 'api', 'daemon', 'cli'];
 
 describe('the published packages', () => {
   const folder = mkdtempSync(join(tmpdir(), 'viv-pack-'));
