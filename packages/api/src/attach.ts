@@ -1,21 +1,13 @@
-/**
- * Frames of the WebSockets `attach` and `console`: one byte that says what it is, then the content.
- *
- *   client → daemon   0 standard input · 1 (empty) end of input · 2 JSON `AttachControl`
- *   daemon → client   0 standard output · 1 standard error · 2 JSON `AttachEvent`
- *
- * The console has input and output only, both 0. Whoever cannot keep up is waited for: TCP's back-pressure, both ways.
- */
+/** What is said as JSON in the frames of `attach` and `console` (frames.ts). */
 import { z } from 'zod';
+import { SIGNALS } from './vocabulary.ts';
 
-export const CLIENT_FRAME = { STDIN: 0, STDIN_END: 1, CONTROL: 2 } as const;
-export const DAEMON_FRAME = { STDOUT: 0, STDERR: 1, EVENT: 2 } as const;
-export const MAX_FRAME_BYTES: number = 1 << 20;
+export { CLIENT_FRAME, DAEMON_FRAME, MAX_FRAME_BYTES } from './frames.ts';
 
 const Cells = z.int().min(1).max(10_000);
 export const AttachControl = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('resize'), columns: Cells, rows: Cells }),
-  z.strictObject({ kind: z.literal('signal'), name: z.enum(['INT', 'TERM', 'HUP', 'QUIT', 'USR1', 'USR2']) }),
+  z.strictObject({ kind: z.literal('signal'), name: z.enum(SIGNALS) }),
 ]);
 export const AttachEvent = z.discriminatedUnion('kind', [
   /** Nothing follows. */

@@ -14,10 +14,10 @@ export const ROUTES = {
   getDiskUse: ['GET', '/system/df'],
   /** 202, an operation. */
   prune: ['POST', '/system/prune'],
-  /** The daemon ends; machines stay. 202. */
+  /** The daemon ends; machines stay. 202, empty. */
   shutdown: ['POST', '/system/shutdown'],
 
-  /** ?state= (several), ?label=key[=value] (several), ?name= part of a name. */
+  /** `items`, as all lists. ?state= (several), ?label=key[=value] (several), ?name= part of a name. */
   listVms: ['GET', '/vms'],
   /** 202, an operation. Takes Idempotency-Key. */
   createVm: ['POST', '/vms'],
@@ -34,7 +34,7 @@ export const ROUTES = {
   killVm: ['POST', '/vms/{vm}/kill'],
   pauseVm: ['POST', '/vms/{vm}/pause'],
   resumeVm: ['POST', '/vms/{vm}/resume'],
-  /** ?timeoutSeconds=: answers when the machine has ended (not before it was started), or with what it is then. */
+  /** ?timeoutSeconds= (30, at most 300): answers when it has ended (not before a start), or with what it is then. */
   waitVm: ['GET', '/vms/{vm}/wait'],
   /** application/x-ndjson. ?follow=true, ?tail=, ?since=, ?stream= (several). */
   getLogs: ['GET', '/vms/{vm}/logs'],
@@ -44,7 +44,7 @@ export const ROUTES = {
 
   /** ?vm=, ?state= (several), ?limit=: newest first. */
   listOperations: ['GET', '/operations'],
-  /** ?waitSeconds=: answers when it has ended, or with what it is then. */
+  /** ?waitSeconds= (0, at most 300): answers when it has ended, or with what it is then. */
   getOperation: ['GET', '/operations/{operation}'],
   cancelOperation: ['POST', '/operations/{operation}/cancel'],
   /** text/event-stream, resumed by Last-Event-ID. ?vm=, ?kind= (several), ?until=now: without waiting for more. */

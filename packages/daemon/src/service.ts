@@ -120,5 +120,7 @@ export interface HostService {
   getOperation(id: string): Operation;
   waitOperation(id: string, timeoutMs: number, signal: AbortSignal): Promise<Operation>;
   cancelOperation(id: string): Operation;
+  /** Of the newest event; 0 when there was none. What a new listener would resume behind. */
+  eventSeq(): number;
   events(query: EventQuery, signal: AbortSignal): AsyncIterable<HostEvent>;
 }

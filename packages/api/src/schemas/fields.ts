@@ -1,8 +1,6 @@
 /** Fields that several schemas share. */
 import { z } from 'zod';
-
-/** What names a machine in a URL or on the command line: letters, digits, `_`, `.` and `-`, no dot or dash first. */
-export const NAME_PATTERN: RegExp = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$/;
+import { NAME_PATTERN } from '../vocabulary.ts';
 
 export const VmName = z
   .string()

@@ -95,3 +95,4 @@ export type Config = z.output<typeof Config>;
 export type ConfigPatch = z.output<typeof ConfigPatch>;
 export type DiskUse = z.output<typeof DiskUse>;
 export type PruneRequest = z.output<typeof PruneRequest>;
+export type PruneInput = z.input<typeof PruneRequest>;

@@ -1,8 +1,8 @@
 /** One piece of a machine's output: a line of `application/x-ndjson`. */
 import { z } from 'zod';
+import { LOG_STREAMS } from '../vocabulary.ts';
 import { Timestamp } from './fields.ts';
 
-export const LOG_STREAMS = ['stdout', 'stderr', 'console'] as const;
 export const LogStream = z.enum(LOG_STREAMS);
 export const LogEntry = z.object({
   at: Timestamp,

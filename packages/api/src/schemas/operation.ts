@@ -1,21 +1,11 @@
 /** Long work: what was asked for, how far it is, how it ended. */
 import { z } from 'zod';
+import { OPERATION_KINDS, OPERATION_STATES, SIGNALS } from '../vocabulary.ts';
 import { Id, Timestamp, VmName } from './fields.ts';
 import { ProblemFields } from './problem.ts';
 
-export const OPERATION_KINDS = [
-  'create',
-  'start',
-  'stop',
-  'restart',
-  'kill',
-  'pause',
-  'resume',
-  'remove',
-  'prune',
-] as const;
 export const OperationKind = z.enum(OPERATION_KINDS);
-export const OperationState = z.enum(['pending', 'running', 'done', 'failed', 'cancelled']);
+export const OperationState = z.enum(OPERATION_STATES);
 
 export const Operation = z.object({
   id: Id,
@@ -41,7 +31,7 @@ export const StopRequest = z.strictObject({
 });
 export const KillRequest = z.strictObject({
   /** KILL pulls the plug; the others go to the guest's command. */
-  signal: z.enum(['KILL', 'TERM', 'INT', 'HUP', 'QUIT', 'USR1', 'USR2']).default('KILL'),
+  signal: z.enum(['KILL', ...SIGNALS]).default('KILL'),
 });
 
 export type Operation = z.output<typeof Operation>;
@@ -49,3 +39,5 @@ export type OperationKind = z.output<typeof OperationKind>;
 export type OperationState = z.output<typeof OperationState>;
 export type StopRequest = z.output<typeof StopRequest>;
 export type KillRequest = z.output<typeof KillRequest>;
+export type StopInput = z.input<typeof StopRequest>;
+export type KillInput = z.input<typeof KillRequest>;

@@ -1,5 +1,6 @@
 /** A machine: what it shall be (`VmSpec`), what can be changed while it runs, what is seen of it. */
 import { z } from 'zod';
+import { ENGINES, RESTART_POLICIES, VM_STATES } from '../vocabulary.ts';
 import { Bytes, HostPath, Id, Labels, Timestamp, VmName } from './fields.ts';
 import { ProblemFields } from './problem.ts';
 
@@ -7,7 +8,7 @@ const MiB = 2 ** 20;
 
 export const RestartPolicy = z
   .strictObject({
-    policy: z.enum(['no', 'on-failure', 'always', 'unless-stopped']),
+    policy: z.enum(RESTART_POLICIES),
     /** Of `on-failure`; 0 = no limit. */
     maxRetries: z.int().min(0).max(1_000_000).default(0),
   })
@@ -52,7 +53,7 @@ export const VmSpec = z.strictObject({
     .default(256 * MiB),
   cpus: Cpus.default(1),
   cpuWeight: CpuWeight.default(100),
-  engine: z.enum(['auto', 'soft', 'kvm']).default('auto'),
+  engine: z.enum(ENGINES).default('auto'),
   /** One of the image's kernels by name, or a file. */
   kernel: z.string().min(1).max(4096).optional(),
   initrd: HostPath.optional(),
@@ -105,21 +106,6 @@ export const VmUpdate = z
   })
   .partial();
 
-/**
- *   created ─start─▶ starting ─▶ running ◀─▶ paused
- *                       ▲           └────┬────┘
- *                  restarting ◀─┐     stopping
- *                  (waits)      └────────┴──▶ exited ─start─▶ …
- */
-export const VM_STATES = [
-  'created',
-  'starting',
-  'running',
-  'paused',
-  'stopping',
-  'restarting',
-  'exited',
-] as const;
 export const VmState = z.enum(VM_STATES);
 
 export const Vm = z.object({
